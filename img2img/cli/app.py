@@ -1,0 +1,120 @@
+"""The `img2img` command: one file a subcommand, and the door that turns errors into exit codes."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from img2img import __version__
+
+app = typer.Typer(
+    name="img2img",
+    help="Train, evaluate, run and ship image-to-image networks.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(value: bool) -> None:  # noqa: FBT001
+    if value:
+        print(f"img2img {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks (may stand anywhere).")
+    ] = False,
+) -> None:
+    """Train, evaluate, run and ship image-to-image networks.
+
+    Exit codes: 0 done, 1 some inputs failed, 2 the command is wrong, 3 data or weights unusable,
+    4 a threshold is not met, 75 interrupted after saving. Downloads (with --download only) go to
+    $XDG_CACHE_HOME/img2img or ~/.cache/img2img.
+    """
+
+
+def _add_commands() -> None:
+    from img2img.cli import (
+        bench,
+        compare,
+        data,
+        doctor,
+        evaluate,
+        export,
+        info,
+        models,
+        predict,
+        tasks,
+        train,
+    )
+
+    app.command("train")(train.train)
+    app.command("eval")(evaluate.evaluate)
+    app.command("predict")(predict.predict)
+    app.command("export")(export.export)
+    app.command("compare")(compare.compare)
+    app.add_typer(data.app, name="data")
+    app.command("info")(info.info)
+    app.command("tasks")(tasks.tasks)
+    app.command("models")(models.models)
+    app.command("doctor")(doctor.doctor)
+    app.command("bench")(bench.bench)
+
+
+_add_commands()
+
+
+def main() -> None:
+    """Runs the command line and ends the process with its exit code."""
+    from img2img.engine.runtime import prepare_environment
+
+    prepare_environment()
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    shows_traceback = len(arguments) < len(sys.argv) - 1
+    try:
+        code = app(arguments, standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader went away, as `| head` does: nobody is left to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except KeyboardInterrupt:
+        print("interrupted.", file=sys.stderr)
+        code = 130
+    except Exception as error:
+        if shows_traceback:
+            raise
+        code = _explain(error)
+    sys.exit(code or 0)
+
+
+def _explain(error: Exception) -> int:
+    """Prints one sentence for an error and gives the exit code."""
+    from img2img.errors import Img2ImgError
+
+    if isinstance(error, Img2ImgError):
+        print(f"img2img: {error}", file=sys.stderr)
+        return error.exit_code
+    describe = getattr(error, "format_message", None)
+    if describe is not None:
+        # Typer's own errors about the command line; it may carry its own copy of click.
+        print(f"img2img: {describe()}", file=sys.stderr)
+        return 2
+    if isinstance(error, typer.Abort):
+        return 130
+    print(
+        f"img2img: an unexpected {type(error).__name__}: {error} "
+        "(a bug of ours; run again with --debug for the traceback and report it).",
+        file=sys.stderr,
+    )
+    return 1

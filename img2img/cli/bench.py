@@ -1,0 +1,5 @@
+"""`img2img bench`."""
+
+
+def bench() -> None:
+    """(being written)"""

@@ -1,0 +1,5 @@
+"""`img2img compare`."""
+
+
+def compare() -> None:
+    """(being written)"""

@@ -1,0 +1,5 @@
+"""`img2img doctor`."""
+
+
+def doctor() -> None:
+    """(being written)"""

@@ -1,0 +1,134 @@
+"""`img2img eval`."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from img2img.cli.options import Data, Device, EngineName, JsonOut, Quiet, TaskName, Weights
+
+
+def evaluate(
+    task: TaskName,
+    weights: Weights = None,
+    data: Data = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="train, val, test or all.", show_default="test of divided data, else all"
+        ),
+    ] = None,
+    minimum: Annotated[
+        list[str] | None,
+        typer.Option("--min", metavar="METRIC=X", help="Exit 4 if the metric is lower."),
+    ] = None,
+    maximum: Annotated[
+        list[str] | None,
+        typer.Option("--max", metavar="METRIC=X", help="Exit 4 if the metric is higher."),
+    ] = None,
+    json: JsonOut = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write thresholds as JUnit XML.")
+    ] = None,
+    baselines: Annotated[
+        bool, typer.Option(help="Measure the honest baselines beside the weights.")
+    ] = True,
+    device: Device = "auto",
+    engine: EngineName = "auto",
+    tile: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="PX", help="Side of tiles (pixels); 0: never tile."),
+    ] = None,
+    download: Annotated[bool, typer.Option("--download", help="Allow downloads of data.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure weights on labelled pictures, with bootstrap 95 % intervals, beside baselines.
+
+    Exit codes: 0 done, 2 an unknown metric or option, 3 unusable data or weights, 4 a threshold
+    is not met.
+    """
+    from img2img.cli.console import write_json
+    from img2img.cli.measuring import evaluated, ranks_joined
+    from img2img.errors import ThresholdError
+
+    limits = _limits(task, minimum or [], ">=") + _limits(task, maximum or [], "<=")
+    with ranks_joined() as runtime:
+        outcome = evaluated(
+            task, weights, runtime=runtime, data=data, split=split, device=device, engine=engine,
+            tile=tile, download=download, baselines=baselines, quiet=quiet,
+        )  # fmt: skip
+    checked = [_check(limit, outcome["metrics"]) for limit in limits]
+    outcome["thresholds"] = checked
+    if not runtime.leads:
+        return
+    write_json(outcome, json)
+    if json != "-":
+        _show(outcome)
+    if junit is not None:
+        _write_junit(junit, outcome)
+    missed = [entry for entry in checked if not entry["ok"]]
+    if missed:
+        worst = missed[0]
+        value = outcome["metrics"][worst["metric"]]["value"]
+        raise ThresholdError(
+            f"{len(missed)} of {len(checked)} thresholds missed: {worst['metric']} is "
+            f"{'unknown' if value is None else f'{value:.6g}'}, not {worst['op']} {worst['limit']:g}."
+        )
+
+
+def _limits(task: str, texts: list[str], op: str) -> list[dict[str, Any]]:
+    from img2img.errors import UsageError, unknown_name
+    from img2img.registry import load_task
+
+    limits = []
+    for text in texts:
+        match = re.fullmatch(r"(\w+)=([-+]?[\d.]+(?:[eE][-+]?\d+)?)", text)
+        if match is None:
+            flag = "--min" if op == ">=" else "--max"
+            raise UsageError(f"{flag} takes metric=number, not {text!r}.")
+        if match[1] not in load_task(task).metrics:
+            raise unknown_name("metric", match[1], load_task(task).metrics)
+        limits.append({"metric": match[1], "op": op, "limit": float(match[2])})
+    return limits
+
+
+def _check(limit: dict[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
+    value = metrics[limit["metric"]]["value"]
+    below = value is not None and value <= limit["limit"]
+    above = value is not None and value >= limit["limit"]
+    return {**limit, "ok": above if limit["op"] == ">=" else below}
+
+
+def _show(outcome: dict[str, Any]) -> None:
+    from img2img.cli.console import number, print_table
+
+    beside = outcome["baselines"]
+    rows = []
+    for name, entry in outcome["metrics"].items():
+        low, high = entry["low"], entry["high"]
+        interval = "" if low is None else f"{number(low)} … {number(high)}"
+        rows.append([name, number(entry["value"]), interval,
+                     *(number(values[name]) for values in beside.values())])  # fmt: skip
+    title = f"{outcome['task']}: {outcome['weights']} on {outcome['data']} ({outcome['split']}, {outcome['n']} samples)"
+    print_table(["metric", "value", "95 % interval", *beside], rows, title=title)
+    for entry in outcome["thresholds"]:
+        print(
+            f"{entry['metric']} {entry['op']} {entry['limit']:g}: {'met' if entry['ok'] else 'MISSED'}"
+        )
+
+
+def _write_junit(path: Path, outcome: dict[str, Any]) -> None:
+    from xml.etree import ElementTree as Xml
+
+    cases = outcome["thresholds"]
+    failed = sum(not case["ok"] for case in cases)
+    suite = Xml.Element("testsuite", name=f"img2img eval {outcome['task']}",
+                        tests=str(len(cases)), failures=str(failed))  # fmt: skip
+    for case in cases:
+        name = f"{case['metric']} {case['op']} {case['limit']:g}"
+        element = Xml.SubElement(suite, "testcase", classname=outcome["task"], name=name)
+        if not case["ok"]:
+            value = outcome["metrics"][case["metric"]]["value"]
+            Xml.SubElement(element, "failure", message=f"{case['metric']} is {value}")
+    path.write_bytes(Xml.tostring(suite, encoding="utf-8", xml_declaration=True))

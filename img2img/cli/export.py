@@ -1,0 +1,5 @@
+"""`img2img export`."""
+
+
+def export() -> None:
+    """(being written)"""

@@ -1,0 +1,5 @@
+"""`img2img info`."""
+
+
+def info() -> None:
+    """(being written)"""

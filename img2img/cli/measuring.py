@@ -1,0 +1,112 @@
+"""What `eval`, `compare` and `export` share: weights measured on a data set."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from img2img.cli.console import progress_bar
+
+if TYPE_CHECKING:
+    from img2img.data.sample import Dataset, Sample
+    from img2img.engine.evaluate import Evaluation
+    from img2img.engine.runtime import Runtime
+    from img2img.inference.session import Session
+    from img2img.tasks.base import Task
+
+
+@contextmanager
+def ranks_joined() -> "Iterator[Runtime]":
+    """The runtime that shares samples out; torch is loaded only under `torchrun`."""
+    from img2img.engine.runtime import Runtime, ranks, running
+
+    if ranks()[1] > 1:
+        with running("cpu") as runtime:
+            yield runtime
+    else:
+        yield Runtime(device=None)  # type: ignore[arg-type]
+
+
+def opened(task: str, weights: str | None, *, engine: str, device: str) -> "Session":
+    """The session for `--weights`, whose task must be `task`."""
+    from typing import get_args
+
+    from img2img.errors import unknown_name
+    from img2img.inference.session import Engine, open_session
+    from img2img.inference.weights import find_weights
+    from img2img.registry import load_task
+
+    load_task(task)
+    if engine not in get_args(Engine):
+        raise unknown_name("engine", engine, get_args(Engine))
+    return open_session(find_weights(weights, task), engine=engine, device=device)  # type: ignore[arg-type]
+
+
+def chosen_samples(
+    task: "Task[Any, Any]", *, data: str | None, split: str | None, download: bool
+) -> "tuple[str, str, Dataset]":
+    """(name of the data, split, samples) that `--data` and `--split` mean."""
+    from img2img.config import DataOptions
+    from img2img.errors import unknown_name
+
+    if split not in (None, "train", "val", "test", "all"):
+        raise unknown_name("split", str(split), ("train", "val", "test", "all"))
+    splits = task.splits(DataOptions(source=data, download=download))
+    part, samples = splits.pick(split)
+    return splits.name, part, samples
+
+
+def measured(
+    task: "Task[Any, Any]",
+    answer: "Callable[[Sample], Any]",
+    samples: "Dataset",
+    *,
+    runtime: "Runtime",
+    label: str,
+    quiet: bool,
+) -> "Evaluation":
+    """The evaluation of `answer` on all samples, shared out over the processes."""
+    from img2img.engine.evaluate import collect, measure_rows
+
+    mine = range(runtime.rank, len(samples), runtime.world)
+    with progress_bar(label, len(mine), quiet=quiet or not runtime.leads) as advance:
+        rows = measure_rows(task, answer, samples, mine, advance)
+    return collect(runtime.gather(rows))
+
+
+def evaluated(
+    task_name: str,
+    weights: str | None,
+    *,
+    runtime: "Runtime",
+    data: str | None,
+    split: str | None,
+    device: str,
+    engine: str,
+    tile: int | None,
+    download: bool,
+    baselines: bool,
+    quiet: bool,
+) -> dict[str, Any]:
+    """The object of `eval --json`, without its thresholds."""
+    from img2img.inference.predictor import Predictor
+    from img2img.inference.session import task_of
+
+    session = opened(task_name, weights, engine=engine, device=device)
+    task = task_of(session.card, task_name)
+    name, part, samples = chosen_samples(task, data=data, split=split, download=download)
+    predictor = Predictor(task, session, tile=tile)
+
+    def run(answer: "Callable[[Sample], Any]", label: str) -> "Evaluation":
+        return measured(task, answer, samples, runtime=runtime, label=label, quiet=quiet)
+
+    evaluation = run(lambda sample: predictor.run(sample.image), "evaluating")
+    beside = task.baselines() if baselines else {}
+    return {
+        "task": task_name,
+        "weights": {"name": session.name, "sha256": session.sha256},
+        "data": name,
+        "split": part,
+        "n": len(samples),
+        "metrics": evaluation.to_json(task),
+        "baselines": {label: run(answer, label).metrics(task) for label, answer in beside.items()},
+    }

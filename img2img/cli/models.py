@@ -1,0 +1,5 @@
+"""`img2img models`."""
+
+
+def models() -> None:
+    """(being written)"""

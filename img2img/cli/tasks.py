@@ -1,0 +1,5 @@
+"""`img2img tasks`."""
+
+
+def tasks() -> None:
+    """(being written)"""

@@ -1,0 +1,340 @@
+"""Every option of a training, its default, unit and limits; and how the four layers combine.
+
+An option is a field of a frozen dataclass. Order of the layers: default < task default < file <
+flag. A value may come as text (a flag, `--set`) or as a TOML value; `Config.resolve` checks both
+in the same way and remembers where each value came from.
+"""
+
+import dataclasses
+import json
+import re
+import tomllib
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+from img2img.errors import UsageError, unknown_name
+
+Layer = tuple[str, Mapping[str, Mapping[str, Any]]]
+"""Where values come from (`task default`, a file's name, `flag`), and {group: {option: value}}."""
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    flag: str = "",
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    panel: str = "",
+) -> Any:
+    """A dataclass field that is an option: `flag` names its command-line flag, if it has one."""
+    metadata = {
+        "help": help,
+        "flag": flag,
+        "unit": unit,
+        "low": low,
+        "high": high,
+        "panel": panel,
+    }
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """How a network is trained, whatever the task."""
+
+    epochs: int | None = option(
+        None, "Passes over the training samples.", flag="--epochs", low=1, panel="Budget"
+    )
+    steps: int | None = option(None, "Optimiser steps.", flag="--steps", low=1, panel="Budget")
+    max_time: str | None = option(
+        None, "Training time, such as 90s, 10m or 2h.", flag="--max-time", panel="Budget"
+    )
+    epoch_size: int | None = option(
+        None,
+        "Samples that make an epoch (cycling with fresh augmentation); left out: all.",
+        flag="--epoch-size",
+        low=1,
+        panel="Budget",
+    )
+    early_stopping: int | None = option(
+        None, "Stop after this many validations without a better one.", low=1, panel="Budget"
+    )
+    batch_size: int = option(
+        16, "Samples of one step, over all processes.", flag="--batch-size", low=1, panel="Learning"
+    )
+    micro_batch: int | None = option(
+        None,
+        "Samples that one process holds at once; gradients accumulate up to the batch size.",
+        low=1,
+    )
+    lr: float = option(1e-3, "Peak learning rate.", flag="--lr", low=0.0, panel="Learning")
+    optimizer: Literal["adamw", "adam", "sgd"] = option(
+        "adamw", "Optimiser.", flag="--optimizer", panel="Learning"
+    )
+    beta1: float = option(0.9, "First momentum of Adam, momentum of SGD.", low=0.0, high=1.0)
+    beta2: float = option(0.999, "Second momentum of Adam.", low=0.0, high=1.0)
+    weight_decay: float = option(0.01, "Weight decay (AdamW: decoupled).", low=0.0)
+    schedule: Literal["constant", "cosine", "one-cycle", "plateau"] = option(
+        "cosine", "Course of the learning rate.", flag="--schedule", panel="Learning"
+    )
+    warmup_steps: int = option(0, "Steps of linear warm-up.", low=0)
+    plateau_patience: int = option(3, "Validations without a better one before lr / 10.", low=1)
+    clip_norm: float | None = option(None, "Greatest norm of the gradient.", low=0.0)
+    ema: float | None = option(
+        None, "Decay of the moving average of the weights that is validated and saved.",
+        low=0.0, high=1.0,
+    )  # fmt: skip
+    freeze_encoder_epochs: int = option(0, "First epochs in which the encoder stays.", low=0)
+    polish_steps: int = option(
+        0, "L-BFGS iterations on one fixed batch after the last epoch.", low=0
+    )
+    polish_samples: int = option(16, "Samples of that batch.", low=1)
+    polish_float64: bool = option(True, "Polish in float64.")
+    seed: int = option(0, "Seed of everything random.", flag="--seed", low=0, panel="Learning")
+    device: str = option("auto", "auto, cpu, cuda or cuda:N.", flag="--device", panel="Machine")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
+        "auto", "Number format of the network.", flag="--precision", panel="Machine"
+    )
+    compile: bool = option(
+        False, "Compile the network with torch.compile.", flag="--compile", panel="Machine"
+    )
+    channels_last: bool = option(True, "Keep feature maps channels-last in memory.")
+    workers: int | None = option(
+        None,
+        "Loader processes; left out: none on a CPU, up to 8 on a GPU.",
+        flag="--workers",
+        low=0,
+        panel="Machine",
+    )
+    cache_mb: int = option(4096, "Budget of the cache of decoded pictures.", unit="MiB", low=0)
+    log_every: int = option(20, "Steps between two rows of the log.", low=1)
+    save_every: int | None = option(
+        None,
+        "Steps between two saves; left out: each epoch and every five minutes.",
+        flag="--save-every",
+        low=1,
+        panel="Run",
+    )
+    val_samples: int | None = option(
+        64, "Validation samples measured during training; none: all.", low=1
+    )
+    name: str = option("", "Name of the run in reports and trackers.", flag="--name", panel="Run")
+    track: Literal["none", "tensorboard", "wandb"] = option(
+        "none", "Also log to this tracker (an extra of the package).", flag="--track", panel="Run"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataOptions:
+    """Which pictures, and how they are divided."""
+
+    source: str | None = option(
+        None,
+        "Folder or name of the data; left out: the task's own generated data.",
+        flag="--data",
+        panel="Data",
+    )
+    n_generated: int | None = option(
+        None, "Generated training samples, when the data are generated; none: the task's.", low=1
+    )
+    val_share: float = option(0.1, "Share of groups kept for validation.", low=0.0, high=0.9)
+    test_share: float = option(0.1, "Share of groups kept for the test.", low=0.0, high=0.9)
+    split_seed: int = option(0, "Seed of the division into train, val and test.", low=0)
+    download: bool = option(
+        False, "Allow downloads (data sets, pretrained encoders).", flag="--download", panel="Data"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """Options that every task has; a task's own options derive from this class."""
+
+    image_size: int = option(
+        128, "Side of the square the network learns on.", flag="--image-size", unit="pixels",
+        low=1, high=65536, panel="Data",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """The architecture; the options of the named family join this group."""
+
+    name: str = option("", "Architecture, see `img2img models`.", flag="--model", panel="Learning")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Resolved options of one run: {group: options}, and where each value came from."""
+
+    task: str
+    groups: Mapping[str, Any]
+    origins: Mapping[str, str]
+
+    @property
+    def train(self) -> TrainOptions:
+        return self.groups["train"]  # type: ignore[no-any-return]
+
+    @property
+    def data(self) -> DataOptions:
+        return self.groups["data"]  # type: ignore[no-any-return]
+
+    @property
+    def model(self) -> Any:
+        return self.groups["model"]
+
+    @property
+    def task_options(self) -> Any:
+        return self.groups["task"]
+
+    @classmethod
+    def resolve(cls, task: str, schema: Mapping[str, type], layers: list[Layer]) -> Self:
+        """Combine `layers`, later ones winning, over the defaults of `schema` {group: dataclass}.
+
+        Raises:
+            UsageError: a group, option or value that does not exist, with the nearest right name.
+        """
+        values: dict[str, dict[str, Any]] = {group: {} for group in schema}
+        origins: dict[str, str] = {}
+        for source, groups in layers:
+            for group, options in groups.items():
+                if group not in schema:
+                    raise unknown_name("option group", group, schema)
+                for name, value in options.items():
+                    values[group][name] = parse_option(schema[group], group, name, value)
+                    origins[f"{group}.{name}"] = source
+        built = {group: kind(**values[group]) for group, kind in schema.items()}
+        return cls(task=task, groups=built, origins=origins)
+
+    def items(self) -> Iterator[tuple[str, Any, str]]:
+        """(group.option, value, where it came from) of every option."""
+        for group, options in self.groups.items():
+            for name, value in dataclasses.asdict(options).items():
+                key = f"{group}.{name}"
+                yield key, value, self.origins.get(key, "default")
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object from which `resolve` builds the same configuration again."""
+        groups = {group: dataclasses.asdict(options) for group, options in self.groups.items()}
+        return {"task": self.task, "options": groups, "origins": dict(self.origins)}
+
+
+def parse_option(kind: type, group: str, name: str, value: Any) -> Any:
+    """`value` in the type of field `name` of dataclass `kind`, within its limits.
+
+    Raises:
+        UsageError: the option does not exist or the value does not fit.
+    """
+    fields = {entry.name: entry for entry in dataclasses.fields(kind)}
+    if name not in fields:
+        raise unknown_name("option", f"{group}.{name}", (f"{group}.{known}" for known in fields))
+    metadata = fields[name].metadata
+    label = metadata.get("flag") or f"{group}.{name}"
+    try:
+        parsed = _parse(get_type_hints(kind)[name], value)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{label} cannot be {value!r}: {error}.") from None
+    for word, limit, wrong in (("least", "low", -1), ("most", "high", 1)):
+        bound = metadata.get(limit)
+        if bound is None or not isinstance(parsed, int | float):
+            continue
+        if (parsed - bound) * wrong > 0 or parsed != parsed:
+            raise UsageError(f"{label} cannot be {value!r}: it must be at {word} {bound:g}.")
+    return parsed
+
+
+def _parse(kind: Any, value: Any) -> Any:
+    if get_origin(kind) in (Union, types.UnionType):
+        inner = [arm for arm in get_args(kind) if arm is not type(None)]
+        is_none = value is None or value == "none"
+        if is_none and len(inner) < len(get_args(kind)):
+            return None
+        return _parse(inner[0], value)
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise ValueError(f"choose from {', '.join(map(str, get_args(kind)))}")
+        return value
+    if get_origin(kind) is tuple:
+        parts = value.split(",") if isinstance(value, str) else list(value)
+        return tuple(_parse(get_args(kind)[0], part) for part in parts)
+    return _parse_scalar(kind, value)
+
+
+def _parse_scalar(kind: type, value: Any) -> Any:
+    if kind is bool:
+        words = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() not in words:
+            raise ValueError("it must be true or false")
+        return words[str(value).lower()]
+    if kind is str:
+        if not isinstance(value, str):
+            raise ValueError("it must be text")
+        return value
+    noun = {int: "a whole number", float: "a number"}[kind]
+    if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+        raise ValueError(f"it must be {noun}")
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(f"it must be {noun}") from None
+
+
+def parse_set(pairs: list[str]) -> dict[str, dict[str, str]]:
+    """{group: {option: text}} of `--set group.option=value` arguments.
+
+    Raises:
+        UsageError: an argument has another form.
+    """
+    groups: dict[str, dict[str, str]] = {}
+    for pair in pairs:
+        match = re.fullmatch(r"(\w+)\.(\w+)=(.*)", pair, flags=re.DOTALL)
+        if match is None:
+            raise UsageError(f"--set takes group.option=value, not {pair!r}.")
+        group, name, value = match.groups()
+        groups.setdefault(group, {})[name] = value
+    return groups
+
+
+def read_toml(path: Path) -> dict[str, dict[str, Any]]:
+    """{group: {option: value}} of a TOML file.
+
+    Raises:
+        UsageError: the file is missing, no TOML, or holds values outside a group.
+    """
+    try:
+        groups = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config {path} cannot be read: {error}.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"--config {path} is not valid TOML: {error}.") from None
+    for group, options in groups.items():
+        if not isinstance(options, dict):
+            raise UsageError(f"--config {path}: write {group!r} under a group such as [train].")
+    return groups
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The JSON object that `Config.to_json` wrote."""
+    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration_s(text: str) -> float:
+    """Seconds of `90s`, `10m` or `2h`; a bare number counts as seconds.
+
+    Raises:
+        UsageError: the text has another form.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if match is None or float(match[1]) == 0:
+        raise UsageError(f"--max-time cannot be {text!r}: write for example 90s, 10m or 2h.")
+    return float(match[1]) * _UNITS_S[match[2] or "s"]

@@ -1,0 +1,156 @@
+"""Batches: order and augmentation are functions of seed, epoch and index, of nothing else."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from img2img.data.cache import PixelCache
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from img2img.tasks.base import Task
+
+Keys = NDArray[np.int64]
+"""(N, 2): which pass over the data, and which sample."""
+
+
+def permutation(n: int, seed: int, number: int) -> NDArray[np.int64]:
+    """The order of the samples in pass `number` over the data."""
+    return np.random.default_rng([seed, number, n]).permutation(n)
+
+
+def epoch_keys(n: int, *, seed: int, epoch: int, batch_size: int, epoch_size: int | None) -> Keys:
+    """The samples of one epoch, in order, trimmed to whole batches.
+
+    Without `epoch_size` an epoch is one pass; a set smaller than a batch is repeated to fill one.
+    With it, epochs cut an endless row of passes into pieces of that many samples. Every sample
+    of every pass is augmented afresh.
+    """
+    if epoch_size is None and n >= batch_size:
+        order = permutation(n, seed, epoch)[: n // batch_size * batch_size]
+        return np.stack([np.full_like(order, epoch), order], axis=1)
+    size = max(1, (epoch_size or batch_size) // batch_size) * batch_size
+    position = np.arange(epoch * size, (epoch + 1) * size)
+    passes = position // n
+    orders = {number: permutation(n, seed, number) for number in np.unique(passes).tolist()}
+    index = [orders[p][i] for p, i in zip(passes.tolist(), (position % n).tolist(), strict=True)]
+    return np.stack([passes, np.array(index, np.int64)], axis=1)
+
+
+class Encoder:
+    """Samples and their targets by key, stacked to a batch; what a loader process runs."""
+
+    def __init__(self, task: "Task[Any, Any]", cache: PixelCache, seed: int) -> None:
+        self.task = task
+        self.cache = cache
+        self.seed = seed
+
+    def __getitems__(self, keys: list[tuple[int, int]]) -> "dict[str, Tensor]":
+        from img2img.tasks.base import stack
+
+        return stack([self._encode(number, index) for number, index in keys])
+
+    def _encode(self, number: int, index: int) -> dict[str, NDArray[Any]]:
+        rng = np.random.default_rng([self.seed, number, index])
+        return self.task.targets(self.cache.sample(index), rng)
+
+
+class Loader:
+    """Batches of this process's share of every global batch.
+
+    Args:
+        encoder: makes batches from keys.
+        batch_size: samples of a step over all processes; a multiple of `world`.
+        epoch_size: samples of an epoch, None for one pass.
+        rank: number of this process, below `world`.
+        workers: loader processes; 0 loads between the steps.
+        pin: whether batches are put in pinned memory, for asynchronous copies to a GPU.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        batch_size: int,
+        epoch_size: int | None = None,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 0,
+        pin: bool = False,
+    ) -> None:
+        self.encoder = encoder
+        self._batch_size = batch_size
+        self._epoch_size = epoch_size
+        self._rank, self._world = rank, world
+        self._workers, self._pin = workers, pin
+        self._batches: list[list[tuple[int, int]]] = []
+        self._loader: Any = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch."""
+        samples = self._epoch_size or len(self.encoder.cache.dataset)
+        return max(1, samples // self._batch_size)
+
+    def epoch(self, epoch: int, *, skip: int = 0) -> "Iterator[dict[str, Tensor]]":
+        """The batches of an epoch after the first `skip`."""
+        keys = epoch_keys(
+            len(self.encoder.cache.dataset),
+            seed=self.encoder.seed,
+            epoch=epoch,
+            batch_size=self._batch_size,
+            epoch_size=self._epoch_size,
+        )
+        share = self._batch_size // self._world
+        mine = keys.reshape(-1, self._world, share, 2)[skip:, self._rank]
+        self._batches = [[(int(p), int(i)) for p, i in batch] for batch in mine]
+        if self._workers == 0:
+            return (self.encoder.__getitems__(batch) for batch in self._batches)
+        return iter(self._torch_loader())
+
+    def _torch_loader(self) -> Any:
+        if self._loader is None:
+            from torch.utils.data import DataLoader
+
+            self._loader = DataLoader(
+                self.encoder,  # type: ignore[arg-type]
+                batch_sampler=_Current(self),
+                collate_fn=_as_is,
+                num_workers=self._workers,
+                pin_memory=self._pin,
+                persistent_workers=True,
+                worker_init_fn=_one_thread,
+            )
+        return self._loader
+
+    def batches(self) -> list[list[tuple[int, int]]]:
+        """Keys of the epoch that is being read."""
+        return self._batches
+
+
+class _Current:
+    """The batch sampler of a loader whose processes outlive the epoch."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return iter(self._loader.batches())
+
+    def __len__(self) -> int:
+        return len(self._loader.batches())
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
+
+
+def _one_thread(worker: int) -> None:
+    import cv2
+    import torch
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)

@@ -1,0 +1,112 @@
+"""Pictures with labels, and sets of them."""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from img2img.errors import DataError
+
+Image = NDArray[np.uint8]
+"""(H, W, 3) uint8 RGB, or (H, W, C) where a docstring says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is known of a sample without decoding it.
+
+    `group` is what a division must not tear apart (a scene, a person). `digest` changes whenever
+    the sample does; a resumed training compares it. `height` and `width` are in pixels, after the
+    EXIF turn.
+    """
+
+    id: str
+    digest: str
+    height: int
+    width: int
+    group: str = ""
+    path: Path | None = None
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A picture (H, W, 3) uint8 RGB with its labels, in original pixels."""
+
+    id: str
+    group: str
+    image: Image
+    labels: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+
+
+class Dataset(ABC):
+    """A set of samples. `pixels` is the slow part, and the part that is cached."""
+
+    planes: ClassVar[int] = 3
+    """Channels of `pixels`: 3 for RGB alone, 4 where a mask lies under the picture."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.records = tuple(records)
+
+    @abstractmethod
+    def pixels(self, record: Record) -> Image:
+        """(H, W, planes) uint8 of a record, decoded or drawn.
+
+        Raises:
+            DataError: the file became unreadable.
+        """
+
+    def sample(self, record: Record, pixels: Image) -> Sample:
+        """The sample of a record whose pixels are at hand."""
+        return Sample(id=record.id, group=record.group or record.id, image=pixels)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Sample:
+        record = self.records[index]
+        return self.sample(record, self.pixels(record))
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def subset(self, indices: Sequence[int]) -> Self:
+        """The same set, reduced to these records."""
+        reduced = copy.copy(self)
+        reduced.records = tuple(self.records[index] for index in indices)
+        return reduced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splits:
+    """The parts of a data set: `train`, `val` and `test`, as far as they exist.
+
+    `stated` is true where the data themselves are divided (subfolders, a file, generated data),
+    false where the division was made by share.
+    """
+
+    name: str
+    parts: Mapping[str, Dataset]
+    stated: bool
+    whole: Dataset
+
+    def pick(self, split: str | None) -> tuple[str, Dataset]:
+        """(name, samples) of a split. None picks what an evaluation should use: the test part
+        of divided data (else val, else train), and everything of data that are not divided.
+
+        Raises:
+            DataError: the data have no such part, or it is empty.
+        """
+        if split is None:
+            order = ("test", "val", "train") if self.stated else ()
+            split = next((part for part in order if self.parts.get(part)), "all")
+        chosen = self.whole if split == "all" else self.parts.get(split)
+        if not chosen:
+            have = ", ".join([*(part for part, samples in self.parts.items() if samples), "all"])
+            raise DataError(f"{self.name} has no {split!r} samples; it has {have}.")
+        return split, chosen

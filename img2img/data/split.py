@@ -1,0 +1,131 @@
+"""Dividing samples into train, val and test, and noticing that a division changed.
+
+Where a group goes depends on its name and the seed alone, so new pictures leave the old ones where
+they are. Only sets so small that a part would stay empty are levelled out.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+
+from img2img.data.sample import Splits
+from img2img.errors import DataError, UsageError
+
+PARTS = ("train", "val", "test")
+
+Saved = Mapping[str, Mapping[str, str]]
+"""{part: {sample id: digest}}, the content of `split.json`."""
+
+
+def divide(
+    groups: Sequence[str], *, val_share: float, test_share: float, seed: int
+) -> dict[str, list[int]]:
+    """{train, val, test: indices into `groups`}; equal names stay together.
+
+    Shares hold on average, as a fraction of groups. Train gets something wherever there is a
+    group, val (if its share is above 0) from two groups on, test likewise from three on.
+
+    Raises:
+        UsageError: the shares leave nothing to train on.
+    """
+    if val_share + test_share >= 1:
+        total = f"{val_share:g} + {test_share:g}"
+        raise UsageError(f"data.val_share + data.test_share is {total}: it must be below 1.")
+    # From 0 upwards: test, val, train. So the test part does not depend on the share of val.
+    bounds = {
+        "test": (0.0, test_share),
+        "val": (test_share, test_share + val_share),
+        "train": (test_share + val_share, 1.0),
+    }
+    drawn = {name: _uniform(name, seed) for name in sorted(set(groups))}
+    part_of = {
+        name: next(part for part, (_, high) in bounds.items() if value < high)
+        for name, value in drawn.items()
+    }
+    _level_out(part_of, drawn, bounds)
+    divided: dict[str, list[int]] = {part: [] for part in PARTS}
+    for index, name in enumerate(groups):
+        divided[part_of[name]].append(index)
+    return divided
+
+
+def _uniform(name: str, seed: int) -> float:
+    """A number in [0, 1) that depends on the name and the seed."""
+    # File names may hold bytes that are no UTF-8; Python reads those as lone surrogates.
+    digest = blake2b(f"{seed}:{name}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    # 53 bits, what a float holds: more would round up to 1.0 now and then.
+    return (int.from_bytes(digest, "big") >> 11) / 2**53
+
+
+def _level_out(
+    part_of: dict[str, str],
+    drawn: Mapping[str, float],
+    bounds: Mapping[str, tuple[float, float]],
+) -> None:
+    """Fill each empty part that must not be, with the group that came nearest to it."""
+    needed = [
+        part
+        for n_groups, part in enumerate(PARTS, start=1)
+        if len(part_of) >= n_groups and bounds[part][0] < bounds[part][1]
+    ]
+    for part in needed:
+        members = list(part_of.values())
+        if part in members:
+            continue
+        low, high = bounds[part]
+        spare = [
+            name
+            for name, donor in part_of.items()
+            if donor not in needed or members.count(donor) > 1
+        ]
+        nearest = min(spare, key=lambda name: abs(drawn[name] - (low + high) / 2))
+        part_of[nearest] = part
+
+
+def split_to_json(splits: Splits) -> dict[str, dict[str, str]]:
+    """{part: {sample id: digest}}."""
+    return {
+        part: {record.id: record.digest for record in samples.records}
+        for part, samples in splits.parts.items()
+    }
+
+
+def check_unchanged(saved: Saved, now: Splits) -> None:
+    """Compare a saved division with the present one.
+
+    Raises:
+        DataError: samples were added, removed, given other content or moved to another part.
+    """
+    before, after = _flat(saved), _flat(split_to_json(now))
+    new = {sample: part for part, sample in after.keys() - before.keys()}
+    gone = {sample: part for part, sample in before.keys() - after.keys()}
+    moved = {sample: f"{gone[sample]} to {new[sample]}" for sample in new.keys() & gone.keys()}
+    other = [key[1] for key in before.keys() & after.keys() if before[key] != after[key]]
+    changes = [
+        _change("added", new.keys() - moved.keys()),
+        _change("removed", gone.keys() - moved.keys()),
+        _change("with other content", other),
+        _change("moved", (f"{sample} from {way}" for sample, way in moved.items())),
+    ]
+    if any(changes):
+        told = ", ".join(filter(None, changes))
+        raise DataError(
+            f"{now.name} changed since the run began: {told}; "
+            "bring the samples back or start a new run."
+        )
+
+
+def _flat(saved: Saved) -> dict[tuple[str, str], str]:
+    return {
+        (part, sample): digest
+        for part, samples in saved.items()
+        for sample, digest in samples.items()
+    }
+
+
+def _change(what: str, samples: Iterable[str]) -> str:
+    names = sorted(samples)
+    return f"{len(names)} {what} ({_first(names)})" if names else ""
+
+
+def _first(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"first {names[0]}"

@@ -1,0 +1,96 @@
+"""The exactly invertible map between original pixels and network pixels."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from img2img.data.sample import Image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Where a picture of `height` × `width` pixels lies inside the network's canvas.
+
+    A point (x, y) of the original, pixel centres at integers, lies at
+    `((x + 0.5) * scale_x + left - 0.5, (y + 0.5) * scale_y + top - 0.5)` on the canvas.
+    """
+
+    height: int
+    width: int
+    canvas_height: int
+    canvas_width: int
+    scale_x: float = 1.0
+    scale_y: float = 1.0
+    left: int = 0
+    top: int = 0
+
+    @classmethod
+    def whole(cls, height: int, width: int) -> Self:
+        """The picture as it is."""
+        return cls(height=height, width=width, canvas_height=height, canvas_width=width)
+
+    @classmethod
+    def letterbox(cls, height: int, width: int, size: int) -> Self:
+        """The picture scaled to fit a square of `size` pixels, centred, its aspect kept to
+        within half a pixel (which the separate scales make exact)."""
+        factor = size / max(height, width)
+        inner_height = max(1, round(height * factor))
+        inner_width = max(1, round(width * factor))
+        return cls(
+            height=height,
+            width=width,
+            canvas_height=size,
+            canvas_width=size,
+            scale_x=inner_width / width,
+            scale_y=inner_height / height,
+            left=(size - inner_width) // 2,
+            top=(size - inner_height) // 2,
+        )
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """(height, width) in pixels that the picture covers on the canvas."""
+        return round(self.height * self.scale_y), round(self.width * self.scale_x)
+
+    def apply(self, image: Image, *, fill: int = 0) -> Image:
+        """The canvas (canvas_height, canvas_width, C) with the picture on it."""
+        if (self.canvas_height, self.canvas_width) == image.shape[:2] == self.inner:
+            return image
+        inner = _resize(image, *self.inner)
+        shape = (self.canvas_height, self.canvas_width, *image.shape[2:])
+        canvas = np.full(shape, fill, image.dtype)
+        height, width = self.inner
+        canvas[self.top : self.top + height, self.left : self.left + width] = inner
+        return canvas
+
+    def restore_image(self, canvas: NDArray[Any]) -> NDArray[Any]:
+        """The picture's own part of `canvas`, at the picture's own size."""
+        height, width = self.inner
+        inner = canvas[self.top : self.top + height, self.left : self.left + width]
+        return _resize(inner, self.height, self.width)
+
+    def to_canvas(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(…, 2) points x, y of the original on the canvas."""
+        scale, shift = self._affine()
+        return (np.asarray(points, np.float64) + 0.5) * scale + shift - 0.5
+
+    def to_original(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(…, 2) points x, y of the canvas in the original."""
+        scale, shift = self._affine()
+        return (np.asarray(points, np.float64) + 0.5 - shift) / scale - 0.5
+
+    def _affine(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        scale = np.array([self.scale_x, self.scale_y], np.float64)
+        return scale, np.array([self.left, self.top], np.float64)
+
+
+def _resize(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = height < image.shape[0] or width < image.shape[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = cv2.resize(image, (width, height), interpolation=how)
+    return resized.reshape(height, width, *image.shape[2:])

@@ -1,0 +1,62 @@
+"""The closing phase: L-BFGS on one fixed batch, for small networks that can be exact."""
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from img2img.engine.events import Stepped
+
+if TYPE_CHECKING:
+    from img2img.engine.trainer import Trainer
+
+_CHUNK = 20
+"""Iterations between two rows of the log."""
+
+
+def polish(trainer: "Trainer") -> None:
+    """Minimises the objective on one augmented batch and puts the result into the network.
+
+    Full-batch L-BFGS with a strong Wolfe line search (Nocedal, Wright: Numerical Optimization,
+    2006, algorithms 7.5 and 3.5). In float64 by default: in float32 it stalls once the loss
+    changes by less than its rounding (measured: 63 dB against 72 dB).
+    """
+    options, device = trainer.options, trainer.runtime.device
+    kind = torch.float64 if options.polish_float64 else torch.float32
+    network = copy.deepcopy(trainer.network).to(kind).eval()
+    batch = {key: value.to(device) for key, value in _fixed_batch(trainer).items()}
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    optimizer = torch.optim.LBFGS(
+        parameters, max_iter=_CHUNK, history_size=100, line_search_fn="strong_wolfe",
+        tolerance_grad=0.0, tolerance_change=0.0,
+    )  # fmt: skip
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        losses = trainer.objective(network(batch["image"]), batch)
+        total: Tensor = torch.stack(list(losses.values())).sum()
+        total.backward()
+        return total
+
+    before = float("inf")
+    for done in range(0, options.polish_steps, _CHUNK):
+        loss = float(optimizer.step(closure))
+        trainer._emit(
+            Stepped(step=trainer.progress.step, epoch=trainer.progress.epoch,
+                    losses={"polish": loss}, lr=0.0, samples_per_s=0.0, wait_share=0.0,
+                    elapsed_s=trainer._elapsed_s())
+        )  # fmt: skip
+        stalled = not loss < before
+        if trainer._signals.caught or (stalled and done):
+            break
+        before = loss
+    trainer.network.load_state_dict(network.float().state_dict())
+
+
+def _fixed_batch(trainer: "Trainer") -> dict[str, Tensor]:
+    """`polish_samples` samples of a pass of their own, spread over the data."""
+    n = len(trainer.train)
+    step = max(1, n // trainer.options.polish_samples)
+    keys = [(1_000_000, index * step % n) for index in range(trainer.options.polish_samples)]
+    return trainer.loader.encoder.__getitems__(keys)

@@ -1,0 +1,270 @@
+"""A run folder from its first file to its last: prepare, train, export, report."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from img2img import __version__
+from img2img.config import Config, Layer, read_config
+from img2img.data.sample import Splits
+from img2img.data.split import check_unchanged, split_to_json
+from img2img.engine.checkpoint import FILE
+from img2img.engine.events import Finished, JsonLines, Listener, Noted
+from img2img.engine.runtime import Runtime, decide_precision, use_exact_fp32
+from img2img.engine.trainer import Trainer
+from img2img.errors import DataError, UsageError
+from img2img.inference.export import export_onnx
+from img2img.inference.torch_session import load_network
+from img2img.inference.weights import KEY, Card, find_weights, read_header
+from img2img.models.network import Network
+from img2img.models.registry import build, options_type
+from img2img.registry import load_task
+from img2img.tasks.base import Task
+
+FINAL = ("time", "steps", "epochs", "early stopping")
+
+
+def resolve(task_name: str, layers: list[Layer]) -> Config:
+    """The configuration of a training: task defaults under `layers`.
+
+    A task may have other defaults for a model; a budget that is given replaces the default one.
+
+    Raises:
+        UsageError: an unknown task, model, option or value.
+    """
+    kind = load_task(task_name)
+    given = [kind.defaults.get("model", {}), *(groups.get("model", {}) for _, groups in layers)]
+    model = next(str(group["name"]) for group in reversed(given) if group.get("name"))
+    family = kind.model_defaults.get(model, {})
+    schema = schema_of(kind, model)
+    all_layers = [("task default", kind.defaults), ("task default", family), *layers]
+    return replace_budget(Config.resolve(task_name, schema, all_layers))
+
+
+def schema_of(kind: type[Task[Any, Any]], model: str) -> dict[str, type]:
+    """{group: dataclass} of the options of a task with a model."""
+    from img2img.config import DataOptions, TrainOptions
+
+    return {"train": TrainOptions, "data": DataOptions, "model": options_type(model),
+            "task": kind.Options}  # fmt: skip
+
+
+def replace_budget(config: Config) -> Config:
+    """Drops the default budgets where the user gave one."""
+    budgets = ("epochs", "steps", "max_time")
+    asked = [b for b in budgets if config.origins.get(f"train.{b}", "task default") not in
+             ("task default", "default")]  # fmt: skip
+    if not asked:
+        return config
+    train = replace(config.train, **{b: None for b in budgets if b not in asked})
+    return replace(config, groups={**config.groups, "train": train})
+
+
+def load_config(run: Path, layers: list[Layer]) -> Config:
+    """The configuration a run was started with, its budget and machine options replaced by those
+    in `layers`.
+
+    Raises:
+        UsageError: `run` is no run folder, or a layer changes what a resumed run cannot change.
+    """
+    path = run / "config.json"
+    if not path.is_file():
+        raise UsageError(f"--resume {run} is no run folder: it has no config.json.")
+    saved = read_config(path)
+    for _, groups in layers:
+        for group, options in groups.items():
+            for name in options:
+                if f"{group}.{name}" not in _MAY_CHANGE:
+                    raise UsageError(
+                        f"--resume goes on with the options of the run: {group}.{name} cannot "
+                        f"change; it can with `--init {run}` in a new run."
+                    )
+    kind = load_task(saved["task"])
+    schema = schema_of(kind, saved["options"]["model"]["name"])
+    config = Config.resolve(saved["task"], schema, [("run", saved["options"])])
+    resolved = Config.resolve(saved["task"], schema, [("run", saved["options"]), *layers])
+    origins = {**saved["origins"], **{k: v for k, v in resolved.origins.items() if v != "run"}}
+    return replace(resolved if layers else config, origins=origins)
+
+
+_MAY_CHANGE = {"train.epochs", "train.steps", "train.max_time", "train.device", "train.workers",
+               "train.early_stopping", "train.save_every", "train.log_every", "train.cache_mb",
+               "train.track", "train.name", "data.source", "data.download"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything a training needs, before a file is written."""
+
+    config: Config
+    task: Task[Any, Any]
+    splits: Splits
+    network: Network
+    card: Card
+    note: str
+
+
+def prepare(config: Config, runtime: Runtime, *, init: str | None, fresh: bool) -> Plan:
+    """Reads the data and builds the network; decides the precision once.
+
+    Args:
+        init: weights to start from, `shipped` or a path.
+        fresh: whether a pretrained encoder is wanted, as a new training does.
+
+    Raises:
+        DataError: the data cannot be used.
+        WeightsError: the weights of `init` cannot be used.
+        UsageError: an option does not fit this machine.
+    """
+    kind = load_task(config.task)
+    task = kind(config.task_options)
+    use_exact_fp32(kind.in_fp32)
+    torch.manual_seed(config.train.seed)
+    precision = runtime.from_leader(
+        decide_precision(config.train.precision, runtime.device, in_fp32=kind.in_fp32)
+    )
+    train = replace(config.train, precision=precision, workers=_workers(config, runtime))
+    config = replace(config, groups={**config.groups, "train": train})
+    splits = task.splits(config.data)
+    if not splits.parts.get("train"):
+        raise DataError(f"{splits.name} has no training samples.")
+    built = build(config.model.name, config.model, task.head(), pretrained=fresh and init is None,
+                  download=config.data.download)  # fmt: skip
+    note = built.note
+    if init is not None:
+        note = _initialise(built.network, init, config.task)
+    card = make_card(config, built.network, runtime)
+    return Plan(
+        config=config, task=task, splits=splits, network=built.network, card=card, note=note
+    )
+
+
+def make_card(config: Config, network: Network, runtime: Runtime) -> Card:
+    """What the weights of this training say of themselves."""
+    options = config.to_json()["options"]
+    device = torch.cuda.get_device_name() if runtime.device.type == "cuda" else "cpu"
+    return Card(
+        task=config.task,
+        model=config.model.name,
+        options={group: options[group] for group in ("task", "model", "train", "data")},
+        stride=network.stride,
+        halo_px=network.halo_px,
+        outputs=list(network.head.outputs),
+        version=__version__,
+        facts={"date": datetime.now(UTC).date().isoformat(), "device": device},
+    )
+
+
+def train(
+    plan: Plan,
+    runtime: Runtime,
+    *,
+    out: Path,
+    resume: bool,
+    listeners: list[Listener],
+    report: Callable[[Path, Task[Any, Any], Splits, list[Listener]], None],
+) -> Finished:
+    """Trains into the run folder `out` and leaves weights that need no flags to use.
+
+    Raises:
+        DataError: a resumed run's data changed.
+        Interrupted: stopped by a signal, after saving.
+        RunError: the loss became NaN.
+    """
+    config = plan.config
+    if resume:
+        saved = json.loads((out / "split.json").read_text(encoding="utf-8"))
+        check_unchanged(saved, plan.splits)
+    if runtime.leads:
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(out / "cache", ignore_errors=True)
+        _write_json(out / "config.json", config.to_json())
+        _write_json(out / "split.json", split_to_json(plan.splits))
+    runtime.barrier()
+    trainer = Trainer(
+        plan.task, config, plan.network, plan.card, train=plan.splits.parts["train"],
+        val=_validation(plan.splits), runtime=runtime, run=out, listeners=listeners,
+    )  # fmt: skip
+    if resume:
+        trainer.resume()
+    log = JsonLines(out / "metrics.jsonl", step=trainer.progress.step) if runtime.leads else None
+    trainer.listeners = [*([log] if log else []), *listeners]
+    for listener in trainer.listeners if runtime.leads else []:
+        listener(Noted(text=plan.note))
+    finished = trainer.fit()
+    if runtime.leads:
+        shutil.rmtree(out / "cache", ignore_errors=True)
+        export_run(out)
+        report(out, plan.task, plan.splits, trainer.listeners)
+    runtime.barrier()
+    return finished
+
+
+def export_run(run: Path) -> Path:
+    """Writes `best.onnx` from the run's best checkpoint."""
+    best = run / "best" / FILE
+    card = Card.from_json(read_header(best).get(KEY), str(best))
+    target = run / "best.onnx"
+    export_onnx(load_network(best, card), card, target)
+    return target
+
+
+def check_new(out: Path) -> None:
+    """Refuses a run folder that holds something.
+
+    Raises:
+        UsageError: the folder is not empty, or a file.
+    """
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise UsageError(
+            f"--out {out} is not empty: choose another folder, or go on with --resume {out}."
+        )
+
+
+def next_run_folder(task: str, base: Path = Path("runs")) -> Path:
+    """`runs/TASK-N`, N one more than the greatest there is."""
+    taken = [path.name.removeprefix(f"{task}-") for path in base.glob(f"{task}-*")]
+    number = max((int(name) for name in taken if name.isdigit()), default=0) + 1
+    return base / f"{task}-{number}"
+
+
+def _validation(splits: Splits) -> Any:
+    """The validation samples; the training samples' empty subset where there are none."""
+    return splits.parts.get("val") or splits.parts["train"].subset([])
+
+
+def _workers(config: Config, runtime: Runtime) -> int:
+    """Loader processes: none on a CPU, where they take the cores that train (measured)."""
+    import os
+
+    if config.train.workers is not None or runtime.device.type != "cuda":
+        return config.train.workers or 0
+    return min(8, max(0, (os.cpu_count() or 1) // runtime.world - 1))
+
+
+def _initialise(network: Network, init: str, task: str) -> str:
+    files = find_weights(None if init == "shipped" else init, task)
+    if files.safetensors is None:
+        raise UsageError(f"--init {init} has no .safetensors file, which training needs.")
+    card = Card.from_json(read_header(files.safetensors).get(KEY), str(files.safetensors))
+    source = load_network(files.safetensors, card).state_dict()
+    ours = network.state_dict()
+    wrong = [key for key in ours if key not in source or source[key].shape != ours[key].shape]
+    if wrong:
+        raise UsageError(
+            f"--init {init} holds {card.model} weights that do not fit: {wrong[0]} differs."
+        )
+    network.load_state_dict({key: source[key] for key in ours})
+    return f"started from the weights {files.name}"
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    beside.replace(path)

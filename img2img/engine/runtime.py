@@ -1,0 +1,187 @@
+"""Device, processes, precision, seeds and signals. The only module that reads ranks."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from img2img.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def prepare_environment() -> None:
+    """Thread settings that must stand before torch and NumPy load.
+
+    Spinning OpenMP threads make torch 4 to 25 times slower when anything else runs; NumPy's BLAS
+    threads triple the CPU time of starting it and nothing here multiplies matrices with it.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def ranks() -> tuple[int, int]:
+    """(number of this process, number of processes) under `torchrun`, else (0, 1)."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+@dataclass(slots=True, kw_only=True)
+class Signals:
+    """Whether SIGTERM or Ctrl-C arrived."""
+
+    caught: bool = False
+
+
+@contextmanager
+def caught_signals() -> Iterator[Signals]:
+    """SIGTERM and Ctrl-C set a flag instead of ending the process; a second one ends it."""
+    signals = Signals()
+
+    def catch(number: int, frame: FrameType | None) -> None:
+        if signals.caught:
+            raise KeyboardInterrupt
+        signals.caught = True
+
+    before = {number: signal.signal(number, catch) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass(slots=True, kw_only=True)
+class Runtime:
+    """Where a training runs: this process's device and its place among the others."""
+
+    device: "torch.device"
+    rank: int = 0
+    world: int = 1
+    _group: Any = field(default=None)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and talks."""
+        return self.rank == 0
+
+    def agree(self, *flags: bool) -> list[bool]:
+        """Each flag raised in any process, so that all take the same branch."""
+        if self.world == 1:
+            return list(flags)
+        import torch
+        from torch import distributed
+
+        votes = torch.tensor(flags, dtype=torch.uint8)
+        distributed.all_reduce(votes, op=distributed.ReduceOp.MAX, group=self._group)
+        return [bool(vote) for vote in votes]
+
+    def from_leader(self, value: Any) -> Any:
+        """The leader's `value`, in every process."""
+        if self.world == 1:
+            return value
+        from torch import distributed
+
+        box = [value]
+        distributed.broadcast_object_list(box, src=0, group=self._group)
+        return box[0]
+
+    def gather(self, rows: list[Any]) -> list[Any]:
+        """The rows of all processes, in every process."""
+        if self.world == 1:
+            return rows
+        from torch import distributed
+
+        boxes: list[list[Any]] = [[] for _ in range(self.world)]
+        distributed.all_gather_object(boxes, rows, group=self._group)
+        return [row for box in boxes for row in box]
+
+    def barrier(self) -> None:
+        """Waits for every process."""
+        self.agree(False)
+
+
+@contextmanager
+def running(device: str = "auto") -> Iterator[Runtime]:
+    """The runtime of this process; under `torchrun` the processes are joined (NCCL on GPUs with
+    gloo beside it for objects, gloo on CPUs) and parted at the end.
+
+    Raises:
+        UsageError: no such device here.
+    """
+    import torch
+    from torch import distributed
+
+    from img2img.inference.torch_session import pick_device
+
+    rank, world = ranks()
+    chosen = pick_device(device)
+    if chosen.type == "cuda" and world > 1:
+        chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    if world == 1:
+        yield Runtime(device=chosen)
+        return
+    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    group = distributed.new_group(backend="gloo")
+    try:
+        yield Runtime(device=chosen, rank=rank, world=world, _group=group)
+    finally:
+        distributed.destroy_process_group()
+
+
+def decide_precision(wanted: str, device: "torch.device", *, in_fp32: bool) -> str:
+    """`fp32`, `bf16` or `fp16`: what `auto` means here.
+
+    bf16 on GPUs that have it (else fp16 with a scaler); on a CPU only where a short probe finds
+    it at least a tenth faster, because not every CPU that has it gains.
+
+    Raises:
+        UsageError: fp16 on a CPU, where it has no fast convolutions.
+    """
+    import torch
+
+    if wanted == "fp16" and device.type == "cpu":
+        raise UsageError("--precision fp16 needs a CUDA device: use bf16 or fp32 on a CPU.")
+    if wanted != "auto":
+        return wanted
+    if in_fp32:
+        return "fp32"
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return "bf16" if probe_step_s("bf16") < 0.9 * probe_step_s("fp32") else "fp32"
+
+
+def probe_step_s(precision: str) -> float:
+    """Seconds of a small convolution forward and backward on the CPU, the best of five."""
+    import torch
+
+    layer = torch.nn.Conv2d(32, 32, 3, padding=1).to(memory_format=torch.channels_last)
+    image = torch.ones(4, 32, 64, 64).to(memory_format=torch.channels_last)
+    times: list[float] = []
+    for _ in range(5):
+        start = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            layer(image).sum().backward()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Seeds torch for one step, so that dropout and noise are functions of the step too."""
+    import torch
+
+    torch.manual_seed((seed * 1_000_003 + step) * 1_009 + rank)
+
+
+def use_exact_fp32(exact: bool) -> None:
+    """TF32 off for tasks that must be exact, on for the others."""
+    import torch
+
+    torch.set_float32_matmul_precision("highest" if exact else "high")
+    torch.backends.cudnn.allow_tf32 = not exact

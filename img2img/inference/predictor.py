@@ -1,0 +1,90 @@
+"""From a picture to a result: command → `Predictor.run` → session → `Task.result`."""
+
+from typing import Any
+
+import numpy as np
+
+from img2img.data.sample import Image
+from img2img.inference.session import Session
+from img2img.inference.tiling import run_blended, run_exact
+from img2img.tasks.base import Arrays, Task
+
+AUTO_TILE = 1024
+"""Side of the tiles of pictures that are tiled without being asked to."""
+_UNTILED_PX = 2048 * 2048
+
+
+class Predictor:
+    """Answers pictures with one task and one session.
+
+    Args:
+        task: reads the network's outputs.
+        session: runs the network.
+        tile: side of the tiles in pixels; None tiles pictures above 4 megapixels; 0 never.
+        outputs: outputs to compute; empty: all of them.
+    """
+
+    def __init__(
+        self,
+        task: Task[Any, Any],
+        session: Session,
+        *,
+        tile: int | None = None,
+        outputs: tuple[str, ...] = (),
+    ) -> None:
+        self.task = task
+        self.session = session
+        self.tile = tile
+        self.outputs = outputs
+        self.seam_difference = 0.0
+        """Greatest difference between blended tiles so far, in units of the output."""
+
+    def run(self, image: Image) -> Any:
+        """The task's result for a picture (H, W, 3) uint8 RGB, in original pixels."""
+        return self.task.answer(image, self._network)
+
+    def run_batch(self, images: list[Image]) -> list[Any]:
+        """Results of several pictures, in one call of the network where their shapes allow."""
+        task = self.task
+        views = [task.view(*image.shape[:2]) for image in images]
+        canvases = {(view.canvas_height, view.canvas_width) for view in views}
+        looks_once = type(task).answer is Task.answer
+        if len(images) == 1 or len(canvases) > 1 or not looks_once or self._side(*canvases.pop()):
+            return [self.run(image) for image in images]
+        stack = np.stack([view.apply(image) for view, image in zip(views, images, strict=True)])
+        decoded = self.session(stack, self.outputs)
+        return [
+            task.result({name: array[i] for name, array in decoded.items()}, view)
+            for i, view in enumerate(views)
+        ]
+
+    def _network(self, image: Image) -> Arrays:
+        card = self.session.card
+        side = self._side(*image.shape[:2])
+        if not side:
+            return self._whole(image)
+        if card.halo_px is not None:
+            return run_exact(
+                self._whole, image, tile=side, halo_px=card.halo_px, stride=card.stride
+            )
+        output = self.task.map_outputs[0]
+        blended, worst = run_blended(self._whole_output, image, output, tile=side,
+                                     stride=card.stride)  # fmt: skip
+        self.seam_difference = max(self.seam_difference, worst)
+        return self.task.discretise(blended)
+
+    def _side(self, height: int, width: int) -> int:
+        """Side of the tiles for a picture of that size, or 0 for none."""
+        if not self.task.map_outputs:
+            return 0
+        if self.tile is None:
+            return AUTO_TILE if height * width > _UNTILED_PX else 0
+        return self.tile if max(height, width) > self.tile else 0
+
+    def _whole(self, image: Image) -> Arrays:
+        decoded = self.session(image[None], self.outputs)
+        return {name: array[0] for name, array in decoded.items()}
+
+    def _whole_output(self, image: Image) -> Arrays:
+        decoded = self.session(image[None], self.task.map_outputs[:1])
+        return {name: array[0] for name, array in decoded.items()}

@@ -1,0 +1,124 @@
+"""A network from picture to maps, and from maps to the answer."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+class Head(nn.Module):
+    """What the network puts out, and how it is decoded.
+
+    `n_maps` is the number of channels that the body must give. `forward` turns maps
+    (B, n_maps, H, W) float32 into named answers, each with a leading batch axis.
+    """
+
+    n_maps: int
+    outputs: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def forward(self, maps: Tensor) -> dict[str, Tensor]: ...
+
+
+class ImageHead(Head):
+    """A picture: maps are values in 0…1.
+
+    Gives `value` (B, H, W, C) float32 in 0…255, and `image`, the same rounded, uint8.
+    """
+
+    outputs = ("value", "image")
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.n_maps = channels
+
+    def forward(self, maps: Tensor) -> dict[str, Tensor]:
+        value = (maps * 255).clamp(0, 255).permute(0, 2, 3, 1)
+        return {"value": value, "image": value.round().to(torch.uint8)}
+
+
+def reflect_index(length: int | Tensor, before: int, after: int | Tensor) -> Tensor:
+    """Indices (before + length + after,) of reflect-101 padding, right down to one pixel.
+
+    ONNX Runtime's own reflect padding fails on pictures of 1 or 2 pixels, and torch's refuses
+    more padding than pixels; gathering by index does neither.
+    """
+    position = torch.arange(before + length + after) - before  # type: ignore[call-overload]
+    last = torch.as_tensor(length - 1)
+    period = (2 * last).clamp(min=1)
+    folded = torch.remainder(position, period)
+    return torch.minimum(folded, period - folded).clamp(max=last)
+
+
+def reflect_pad(
+    x: Tensor, top: int, bottom: int | Tensor, left: int, right: int | Tensor
+) -> Tensor:
+    """(B, C, H, W) with reflect-101 borders (OpenCV's default: dcb|abcd|cba)."""
+    height, width = x.shape[-2:]
+    rows = reflect_index(height, top, bottom).to(x.device)
+    columns = reflect_index(width, left, right).to(x.device)
+    return x.index_select(2, rows).index_select(3, columns)
+
+
+class Network(nn.Module):
+    """A body between normalisation and head.
+
+    Takes uint8 RGB (B, H, W, 3) of any size, or float (B, 3, H, W) in 0…1. `forward` gives maps
+    (B, n_maps, H, W), what an objective compares; `answer` decodes them.
+
+    Args:
+        body: module from (B, 3, h, w) to (B, n_maps, h, w), h and w multiples of `stride`.
+        head: the decoder.
+        mean: mean of the pictures in 0…1 that the body expects, a channel.
+        std: their standard deviation.
+        stride: the picture is padded to multiples of this (reflect-101, right and bottom).
+        halo_px: pixels around a pixel that can influence its answer; None: the whole picture.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        body: nn.Module,
+        head: Head,
+        *,
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        std: Sequence[float] = (1.0, 1.0, 1.0),
+        stride: int = 1,
+        halo_px: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.head = head
+        self.stride = stride
+        self.halo_px = halo_px
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self._normalised(image)
+        height, width = x.shape[-2:]
+        if self.stride > 1:
+            x = reflect_pad(x, 0, -height % self.stride, 0, -width % self.stride)
+        maps: Tensor = self.body(x)
+        return maps[..., :height, :width]
+
+    def answer(self, image: Tensor) -> dict[str, Tensor]:
+        """The decoded outputs of `head`, in float32 whatever the precision of the body."""
+        maps = self(image)
+        return self.head(maps if maps.dtype == torch.float64 else maps.float())  # type: ignore[no-any-return]
+
+    def _normalised(self, image: Tensor) -> Tensor:
+        if image.dtype == torch.uint8:
+            # On the device and in the parameters' own type: pictures travel as bytes.
+            image = image.permute(0, 3, 1, 2).to(self.mean.dtype) / 255
+        return (image - self.mean) / self.std
+
+    @property
+    def encoder(self) -> nn.Module | None:
+        """The part that pretraining fills and `freeze_encoder_epochs` freezes, if there is one."""
+        encoder = getattr(self.body, "encoder", None)
+        return encoder if isinstance(encoder, nn.Module) else None

@@ -1,0 +1,167 @@
+"""The task: all that is particular to what is learned. One new task is one new file.
+
+A task knows its domain and never sees devices, ranks, precision, checkpoints or the files of a
+run. Module level of a task file imports no torch: the methods that build networks import it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from img2img.config import DataOptions, TaskOptions
+from img2img.data.sample import Image, Sample, Splits
+from img2img.data.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from img2img.models.network import Head
+
+O = TypeVar("O", bound=TaskOptions)  # noqa: E741  (options)
+R = TypeVar("R")  # the task's result, in original pixels
+
+Arrays = dict[str, NDArray[Any]]
+Run = Callable[[Image], Arrays]
+"""One picture (H, W, 3) uint8 through the network: its decoded outputs without a batch axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The metric that chooses the best epoch."""
+
+    metric: str
+    mode: Literal["max", "min"]
+
+    def better(self, new: float | None, old: float | None) -> bool:
+        """Whether `new` beats `old`; a metric that is None never wins."""
+        if new is None or old is None:
+            return new is not None
+        return new > old if self.mode == "max" else new < old
+
+
+class Task(ABC, Generic[O, R]):
+    """Adapter between data and the shared machinery, generic over its options and its result.
+
+    Its docstring's first line is its description in `img2img tasks`.
+    """
+
+    Options: ClassVar[type[TaskOptions]] = TaskOptions
+    defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Task defaults {group: {option: value}} over the general ones."""
+    model_defaults: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
+    """{model: defaults} over those, where a model learns this task in another way."""
+    best: ClassVar[Best]
+    metrics: ClassVar[tuple[str, ...]]
+    """Names that `summarise` gives, in the order of tables."""
+    in_fp32: ClassVar[bool] = False
+    """Whether `--precision auto` must mean fp32 without TF32."""
+    n_generated: ClassVar[int] = 512
+    """Training samples of the task's own generated data."""
+    map_outputs: ClassVar[tuple[str, ...]] = ()
+    """Decoded outputs with a value a pixel of the network's input, all that `result` needs:
+    a picture can then be answered in tiles. The first one is continuous and can be blended."""
+    result_outputs: ClassVar[tuple[str, ...]] = ()
+    """Decoded outputs that a prediction needs; an evaluation gets all of them."""
+    name: ClassVar[str] = ""
+
+    def __init__(self, options: O) -> None:
+        self.options = options
+
+    # ---- data
+
+    @abstractmethod
+    def splits(self, data: DataOptions) -> Splits:
+        """The samples, divided.
+
+        Raises:
+            DataError: missing, empty or unusable data.
+        """
+
+    @abstractmethod
+    def targets(self, sample: Sample, rng: np.random.Generator | None) -> Arrays:
+        """What one training sample gives to a batch: `image` (h, w, 3) uint8 and the targets,
+        all of one shape for every sample. Depends on the sample and `rng` alone; without `rng`
+        nothing is augmented."""
+
+    # ---- network
+
+    @abstractmethod
+    def head(self) -> Head:
+        """How many maps the network puts out, and how they are decoded."""
+
+    @abstractmethod
+    def objective(self) -> nn.Module:
+        """Module (maps, batch) → {name: scalar loss}; the sum is minimised."""
+
+    # ---- inference
+
+    def view(self, height: int, width: int) -> View:
+        """How a picture is laid before the network."""
+        return View.whole(height, width)
+
+    @abstractmethod
+    def result(self, decoded: Arrays, view: View) -> R:
+        """The result in original pixels from decoded outputs without a batch axis."""
+
+    def answer(self, image: Image, run: Run) -> R:
+        """The result for one picture. Tasks that look more than once override this."""
+        view = self.view(*image.shape[:2])
+        return self.result(run(view.apply(image)), view)
+
+    def discretise(self, decoded: Arrays) -> Arrays:
+        """Adds the outputs that follow from `map_outputs[0]`, after tiles were blended."""
+        return decoded
+
+    @abstractmethod
+    def picture(self, result: R) -> Image | None:
+        """The result as a picture to be written, or None if the result is none."""
+
+    output_key: ClassVar[str] = "output"
+    """JSON key of that picture's path."""
+
+    @abstractmethod
+    def to_json(self, result: R) -> dict[str, Any]:
+        """The task's own part of the JSON object, without paths."""
+
+    @abstractmethod
+    def draw(self, image: Image, result: R) -> Image:
+        """The result drawn over the picture (H, W, 3) uint8 RGB."""
+
+    # ---- measuring
+
+    @abstractmethod
+    def measure(self, result: R, sample: Sample) -> dict[str, float]:
+        """What one picture contributes to the metrics, as plain numbers."""
+
+    def summarise(
+        self, rows: Mapping[str, NDArray[np.float64]], weights: NDArray[np.float64]
+    ) -> dict[str, float]:
+        """The metrics of weighted pictures.
+
+        Args:
+            rows: what `measure` gave, as (N,) columns.
+            weights: (N,) non-negative weights of the pictures, not all zero.
+        """
+        total = weights.sum()
+        return {name: float(weights @ column / total) for name, column in rows.items()}
+
+    def baselines(self) -> Mapping[str, Callable[[Sample], R]]:
+        """Honest baselines that every evaluation shows beside the network."""
+        return {}
+
+    def truth(self, sample: Sample) -> R | None:
+        """The result that a perfect network would give, for pictures beside the answer."""
+        return None
+
+
+def stack(encoded: list[Arrays]) -> dict[str, Tensor]:
+    """A batch of tensors from the `targets` of several samples."""
+    import torch
+
+    return {key: torch.from_numpy(np.stack([one[key] for one in encoded])) for key in encoded[0]}

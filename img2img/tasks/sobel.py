@@ -1,0 +1,200 @@
+"""Sobel, or any other image filter, learned exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from img2img.config import DataOptions, TaskOptions, option
+from img2img.data.sample import Image, Sample, Splits
+from img2img.data.sources import open_pictures
+from img2img.data.view import View
+from img2img.tasks.base import Arrays, Best, Task
+from img2img.vision.filters import ImageFilter, make_filter
+from img2img.vision.metrics import frame_mask, psnr_db, structural_similarity
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from img2img.models.network import Head
+
+FRAME_PX = 4
+"""Width of the border frame that the `border_` metrics look at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SobelOptions(TaskOptions):
+    """Which filter is learned, and from what."""
+
+    filter: str = option(
+        "sobel",
+        "sobel, scharr, prewitt, laplacian, gaussian, emboss, random:SEED, kernel:FILE or "
+        "python:FILE.py:FUNCTION.",
+    )
+    output: Literal["auto", "magnitude", "signed", "x", "y"] = option(
+        "auto", "Magnitude, or signed values around 128 (x and y: one derivative)."
+    )
+    kernel_size: int = option(3, "Side of the kernel, odd.", unit="pixels", low=1, high=31)
+    blur_size: int | None = option(
+        None, "Side of the Gaussian before it; left out: 3 for derivatives.", unit="pixels", low=0
+    )
+    scale: float = option(1.0, "Factor on the kernel.")
+    loss: Literal["l1", "l2"] = option("l1", "Absolute or squared distance, aware of clipping.")
+    mix_colours: float = option(
+        0.5, "Share of samples whose channels are mixed at random.", low=0.0, high=1.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """The answer of the filter: `image` (H, W, 1) uint8, and `value`, the same before rounding,
+    float32 in 0…255, where it was asked for."""
+
+    image: Image
+    value: NDArray[np.float32] | None = None
+
+
+class Sobel(Task[SobelOptions, Filtered]):
+    """Sobel or any other image filter, learned exactly, at any size, borders included."""
+
+    Options = SobelOptions
+    defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "model": {"name": "filternet"},
+        "train": {"epochs": 20},
+    }
+    model_defaults: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
+        "filternet": {"train": {"lr": 0.02, "weight_decay": 0.0}},
+    }
+    best = Best("psnr", "max")
+    metrics = tuple(
+        f"{prefix}{name}"
+        for prefix in ("", "border_")
+        for name in ("psnr", "ssim", "mae", "equal", "within_1")
+    )
+    in_fp32 = True
+    map_outputs = ("value", "image")
+    result_outputs = ("image",)
+
+    @cached_property
+    def filter(self) -> ImageFilter:
+        """The truth."""
+        options = self.options
+        return make_filter(
+            options.filter,
+            output=options.output,
+            kernel_size=options.kernel_size,
+            blur_size=options.blur_size,
+            scale=options.scale,
+        )
+
+    def splits(self, data: DataOptions) -> Splits:
+        return open_pictures(data, n_generated=self.n_generated)
+
+    def targets(self, sample: Sample, rng: np.random.Generator | None) -> Arrays:
+        image = _crop(sample.image, self.options.image_size, rng)
+        if rng is not None:
+            image = _turned(image, rng)
+            if rng.random() < self.options.mix_colours:
+                image = _colours_mixed(image, rng)
+        return {"image": image, "target": self.filter(image)[..., None]}
+
+    def head(self) -> Head:
+        from img2img.models.network import ImageHead
+
+        return ImageHead(channels=1)
+
+    def objective(self) -> nn.Module:
+        from img2img.vision.losses import ClippedLoss, Terms
+
+        power = {"l1": 1, "l2": 2}[self.options.loss]
+        return Terms(**{self.options.loss: ClippedLoss("target", power)})
+
+    def result(self, decoded: Arrays, view: View) -> Filtered:
+        return Filtered(decoded["image"], decoded.get("value"))
+
+    def picture(self, result: Filtered) -> Image:
+        return result.image
+
+    def to_json(self, result: Filtered) -> dict[str, Any]:
+        return {}
+
+    def discretise(self, decoded: Arrays) -> Arrays:
+        return decoded | {"image": np.rint(decoded["value"]).astype(np.uint8)}
+
+    def draw(self, image: Image, result: Filtered) -> Image:
+        """The answer in light over the dimmed picture."""
+        return np.maximum(image // 3, result.image)
+
+    def measure(self, result: Filtered, sample: Sample) -> dict[str, float]:
+        value = result.image if result.value is None else result.value
+        value, target = value[..., 0].astype(np.float64), self.filter(sample.image)
+        error = np.abs(value - target)
+        steps = np.abs(np.rint(value) - np.rint(target))
+        similarity = structural_similarity(value, target)
+        frame = frame_mask(*target.shape, FRAME_PX)
+        row: dict[str, float] = {}
+        for prefix, where in (("", np.ones_like(frame)), ("border_", frame)):
+            row[f"{prefix}psnr"] = psnr_db(error[where] ** 2)
+            row[f"{prefix}ssim"] = float(similarity[where].mean())
+            row[f"{prefix}mae"] = float(error[where].mean())
+            row[f"{prefix}equal"] = float((steps[where] == 0).mean())
+            row[f"{prefix}within_1"] = float((steps[where] <= 1).mean())
+        return row
+
+    def baselines(self) -> Mapping[str, Callable[[Sample], Filtered]]:
+        """A blank answer; the right filter with zero padding; the right filter as most scripts
+        write it, rounded to uint8 between its stages."""
+        fill = self.filter.offset
+        blank = {"blank": lambda sample: _filtered(np.full(sample.image.shape[:2], fill))}
+        if self.filter.function is not None:
+            return blank
+        zero = partial(self.filter, border=cv2.BORDER_CONSTANT)
+        rounded = partial(self.filter, stages=np.uint8)
+        return blank | {
+            "zero_padding": lambda sample: _filtered(zero(sample.image)),
+            "uint8_stages": lambda sample: _filtered(np.rint(rounded(sample.image))),
+        }
+
+    def truth(self, sample: Sample) -> Filtered:
+        return _filtered(self.filter(sample.image))
+
+
+def _filtered(plane: NDArray[np.floating]) -> Filtered:
+    value = plane.astype(np.float32)[..., None]
+    return Filtered(np.rint(value).astype(np.uint8), value)
+
+
+def _crop(image: Image, size: int, rng: np.random.Generator | None) -> Image:
+    """A square of `size` pixels, at random or from the middle; small pictures are mirrored."""
+    height, width = image.shape[:2]
+    if height < size or width < size:
+        below, right = max(0, size - height), max(0, size - width)
+        image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT_101)
+        height, width = image.shape[:2]
+    spare_y, spare_x = height - size, width - size
+    top = spare_y // 2 if rng is None else int(rng.integers(spare_y + 1))
+    left = spare_x // 2 if rng is None else int(rng.integers(spare_x + 1))
+    return image[top : top + size, left : left + size]
+
+
+def _turned(image: Image, rng: np.random.Generator) -> Image:
+    if rng.random() < 0.5:
+        image = image[:, ::-1]
+    return np.rot90(image, int(rng.integers(4)))
+
+
+def _colours_mixed(image: Image, rng: np.random.Generator) -> Image:
+    """Channels as random mixtures of each other: the target is computed afterwards, so this is
+    no distortion; it tells the weights of red, green and blue apart, which move together in
+    ordinary photos."""
+    matrix = rng.normal(0.0, 0.7, (3, 3)) + np.eye(3)[rng.permutation(3)]
+    centred = image.astype(np.float32) - 128
+    mixed = centred @ matrix.astype(np.float32) + 128
+    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)

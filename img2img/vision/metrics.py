@@ -1,0 +1,83 @@
+"""Measures of pictures, and intervals of any measure, on plain arrays.
+
+`structural_similarity` equals torchmetrics' on the interior (a test holds it). It stands here
+because torchmetrics takes 4 s and torch to import, and an evaluation of an ONNX file needs neither.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Summarise = Callable[[Mapping[str, Floats], Floats], dict[str, float]]
+
+PSNR_CAP_DB = 100.0
+
+
+def psnr_db(squared_error: NDArray[np.floating], peak: float = 255.0) -> float:
+    """10 log10(peak² / mean squared error), at most `PSNR_CAP_DB`."""
+    mse = float(np.mean(squared_error, dtype=np.float64))
+    if mse <= peak**2 * 10 ** (-PSNR_CAP_DB / 10):
+        return PSNR_CAP_DB
+    return 10 * float(np.log10(peak**2 / mse))
+
+
+def structural_similarity(a: NDArray[np.floating], b: NDArray[np.floating]) -> Floats:
+    """SSIM at every pixel of two planes (H, W) in 0…255, borders reflect-101.
+
+    Source: Wang, Bovik, Sheikh, Simoncelli: Image quality assessment, IEEE TIP 2004; Gaussian
+    window 11×11 with σ 1.5, K1 0.01, K2 0.03.
+    """
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    mean_a, mean_b = _window(a), _window(b)
+    var_a = _window(a * a) - mean_a**2
+    var_b = _window(b * b) - mean_b**2
+    covariance = _window(a * b) - mean_a * mean_b
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    return luminance * (2 * covariance + c2) / (var_a + var_b + c2)
+
+
+def _window(plane: Floats) -> Floats:
+    return cv2.GaussianBlur(plane, (11, 11), 1.5, borderType=cv2.BORDER_REFLECT_101)
+
+
+def frame_mask(height: int, width: int, frame_px: int) -> NDArray[np.bool_]:
+    """(H, W) true within `frame_px` of the border."""
+    mask = np.ones((height, width), np.bool_)
+    mask[frame_px : height - frame_px, frame_px : width - frame_px] = (
+        height <= 2 * frame_px or width <= 2 * frame_px
+    )
+    return mask
+
+
+def bootstrap_weights(groups: Sequence[str], *, replicates: int = 1000, seed: int = 0) -> Floats:
+    """(replicates, N) weights of the pictures when whole groups are drawn with replacement."""
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    n = len(names)
+    drawn = rng.multinomial(n, np.full(n, 1 / n), size=replicates)
+    return drawn[:, index].astype(np.float64)
+
+
+def percentile_intervals(
+    rows: Mapping[str, Floats], groups: Sequence[str], summarise: Summarise, *, share: float = 0.95
+) -> dict[str, tuple[float, float] | None]:
+    """{metric: (low, high)} of the percentile bootstrap over groups; None with one group.
+
+    Source: Efron, Tibshirani: An Introduction to the Bootstrap, 1993, chapter 13.
+    """
+    weights = bootstrap_weights(groups)
+    draws = [summarise(rows, one) for one in weights]
+    single = len(set(groups)) < 2
+    tails = [50 * (1 - share), 50 * (1 + share)]
+    intervals: dict[str, tuple[float, float] | None] = {}
+    for name in draws[0]:
+        values = np.array([draw[name] for draw in draws], np.float64)
+        values = values[np.isfinite(values)]
+        known = not single and values.size > 0
+        low, high = np.percentile(values, tails) if known else (0.0, 0.0)
+        intervals[name] = (float(low), float(high)) if known else None
+    return intervals
