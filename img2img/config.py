@@ -10,7 +10,7 @@ import json
 import re
 import tomllib
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
@@ -192,7 +192,7 @@ class Config:
         return self.groups["task"]
 
     @classmethod
-    def resolve(cls, task: str, schema: Mapping[str, type], layers: list[Layer]) -> Self:
+    def resolve(cls, task: str, schema: Mapping[str, type], layers: Sequence[Layer]) -> Self:
         """Combine `layers`, later ones winning, over the defaults of `schema` {group: dataclass}.
 
         Raises:

@@ -3,6 +3,7 @@ stderr."""
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -69,7 +70,7 @@ def write_json(content: Any, target: str | None) -> None:
 
 @contextmanager
 def progress_bar(label: str, total: int | None, *, quiet: bool) -> "Iterator[Callable[[], None]]":
-    """A bar on a terminal, a line every tenth elsewhere; the callable advances it by one."""
+    """A bar on a terminal, a line now and then elsewhere; the callable advances it by one."""
     if quiet:
         yield lambda: None
         return
@@ -85,16 +86,17 @@ def progress_bar(label: str, total: int | None, *, quiet: bool) -> "Iterator[Cal
 
 
 class _PlainProgress:
-    """A line on stderr at every tenth of the way."""
+    """A line on stderr every ten seconds."""
 
     def __init__(self, label: str, total: int | None) -> None:
         self._label, self._total, self._done = label, total, 0
+        self._told_at_s = time.monotonic()
 
     def __call__(self) -> None:
         self._done += 1
-        total = self._total
-        if total and total >= 20 and self._done * 10 // total > (self._done - 1) * 10 // total:
-            say(f"{self._label}: {self._done}/{total}")
+        if time.monotonic() - self._told_at_s >= 10:
+            self._told_at_s = time.monotonic()
+            say(f"{self._label}: {self._done} of {self._total or 'unknown'}")
 
 
 class TrainingConsole(AbstractContextManager["TrainingConsole"]):

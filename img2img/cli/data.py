@@ -1,5 +1,161 @@
-"""`img2img data`."""
+"""`img2img data make`, `check` and `preview`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-app = typer.Typer(help="Make, check and look at data.")
+from img2img.cli.options import Data, JsonOut, Quiet, TaskName
+
+if TYPE_CHECKING:
+    from img2img.config import Config
+    from img2img.tasks.base import Task
+
+app = typer.Typer(help="Make, check and look at data.", no_args_is_help=True)
+
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="GROUP.OPTION=VALUE", help="An option of `task` or `data`."),
+]
+Download = Annotated[bool, typer.Option("--download", help="Allow downloads of data.")]
+
+
+@app.command()
+def make(
+    task: TaskName,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "--n",
+            min=1,
+            metavar="N",
+            help="Training samples; val and test get an eighth of that each.",
+            show_default="as many as a training generates",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="An empty or new folder.", show_default="data/TASK"),
+    ] = None,
+    size: Annotated[int, typer.Option(min=1, metavar="PX", help="Side (pixels).")] = 256,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the pictures.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Write the task's generated data as files, ready for --data.
+
+    Exit codes: 0 done, 1 a file cannot be written, 2 a wrong option or a folder that is not
+    empty, 3 the task generates no data.
+    """
+    from img2img.cli.console import progress_bar
+    from img2img.errors import InputError, UsageError
+
+    adapter = _adapter(task, [])[0]
+    folder = out or Path("data") / task
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise UsageError(f"--out {folder} is not empty: choose another folder.")
+    parts = adapter.generate(n or adapter.n_generated, size=size, seed=seed)
+    total = sum(map(len, parts.values()))
+    with progress_bar("drawing", total, quiet=quiet) as advance:
+        for part, samples in parts.items():
+            try:
+                (folder / part).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(f"{folder} cannot be written: {error.strerror}.") from None
+            for sample in samples:
+                adapter.write_sample(folder / part, sample)
+                advance()
+    print(folder)
+
+
+@app.command()
+def check(
+    task: TaskName,
+    data: Data = None,
+    json: JsonOut = None,
+    set_: Set = None,
+    download: Download = False,
+) -> None:
+    """Find what is wrong with data before a training does: unreadable, doubled, odd samples.
+
+    Exit codes: 0 nothing or only warnings, 2 a wrong option, 3 training would fail.
+    """
+    from img2img.cli.console import say, write_json
+    from img2img.errors import DataError
+
+    adapter, config = _adapter(task, set_ or [], data=data, download=download)
+    report = adapter.check(config.data)
+    source = config.data.source
+    write_json({"task": task, "data": source, **report.to_json()}, json)
+    for problem in report.problems if json != "-" else ():
+        print(f"{'problem' if problem.fatal else 'warning'}: {problem.kind}: {problem.message}")
+    n_fatal = sum(problem.fatal for problem in report.problems)
+    n_warnings = len(report.problems) - n_fatal
+    name = source or "the generated data"
+    counts = f"{report.n_pictures} pictures, problems: {n_fatal}, warnings: {n_warnings}"
+    if report.fatal:
+        raise DataError(f"{name} cannot be trained on: {counts}.")
+    say(f"{name}: {counts}.")
+
+
+@app.command()
+def preview(
+    task: TaskName,
+    data: Data = None,
+    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "train",
+    n: Annotated[int, typer.Option("--n", min=1, metavar="N", help="Samples.")] = 16,
+    augmented: Annotated[
+        bool, typer.Option("--augmented/--plain", help="With or without augmentation.")
+    ] = True,
+    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("preview.png"),
+    set_: Set = None,
+    download: Download = False,
+) -> None:
+    """Draw what training sees: each sample's picture beside its target.
+
+    Exit codes: 0 done, 1 the picture cannot be written, 2 a wrong option, 3 unusable data.
+    """
+    import numpy as np
+
+    from img2img.data.images import is_picture, write
+    from img2img.errors import InputError, UsageError, unknown_name
+    from img2img.report.draw import grid, label
+
+    if split not in ("train", "val", "test", "all"):
+        raise unknown_name("split", split, ("train", "val", "test", "all"))
+    if not is_picture(out):
+        raise UsageError(f"--out {out} is no picture's name: write for example preview.png.")
+    adapter, config = _adapter(task, set_ or [], data=data, download=download)
+    _, samples = adapter.splits(config.data).pick(split)
+    shown = []
+    for index in range(min(n, len(samples))):
+        # The generator of the first epoch with the default seed, so that this is what it trains on.
+        rng = np.random.default_rng([0, 0, index]) if augmented else None
+        sample = samples[index]
+        pictures = adapter.preview(adapter.targets(sample, rng))
+        shown.append(label(grid(pictures, len(pictures)), sample.id))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror}.") from None
+    write(out, grid(shown, min(4, len(shown))))
+    print(out)
+
+
+def _adapter(
+    task: str, sets: list[str], *, data: str | None = None, download: bool = False
+) -> "tuple[Task[Any, Any], Config]":
+    """The task with its options, as a training would resolve them, and the configuration."""
+    from img2img.config import Config, DataOptions, parse_set
+    from img2img.registry import load_task
+
+    kind = load_task(task)
+    flags: dict[str, Any] = {"download": download}
+    if data is not None:
+        flags["source"] = data
+    schema: dict[str, type] = {"data": DataOptions, "task": kind.Options}
+    defaults = {group: kind.defaults[group] for group in schema if group in kind.defaults}
+    layers: list[Any] = [
+        ("task default", defaults), ("flag", {"data": flags}), ("flag", parse_set(sets))
+    ]  # fmt: skip
+    config = Config.resolve(task, schema, layers)
+    return kind(config.task_options), config

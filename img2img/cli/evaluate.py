@@ -110,7 +110,7 @@ def _show(outcome: dict[str, Any]) -> None:
         interval = "" if low is None else f"{number(low)} … {number(high)}"
         rows.append([name, number(entry["value"]), interval,
                      *(number(values[name]) for values in beside.values())])  # fmt: skip
-    title = f"{outcome['task']}: {outcome['weights']} on {outcome['data']} ({outcome['split']}, {outcome['n']} samples)"
+    title = f"{outcome['task']}: {outcome['weights']['name']} on {outcome['data']} ({outcome['split']}, {outcome['n']} samples)"
     print_table(["metric", "value", "95 % interval", *beside], rows, title=title)
     for entry in outcome["thresholds"]:
         print(

@@ -49,22 +49,23 @@ JsonOut = Annotated[
 def with_option_flags(command: Callable[..., None]) -> Callable[..., None]:
     """Adds a flag for every option that names one; `command` gets those given as `flags`."""
     made = {
-        entry.name: (group, _parameter(kind, entry))
+        _parameter_name(entry): (group, entry.name, _parameter(entry, hints[entry.name]))
         for group, kind in GROUPS.items()
+        for hints in [get_type_hints(kind)]
         for entry in dataclasses.fields(kind)
         if entry.metadata.get("flag")
     }
 
     def run(**values: Any) -> None:
         flags: Flags = {}
-        for name, (group, _) in made.items():
-            value = values.pop(name)
+        for parameter, (group, name, _) in made.items():
+            value = values.pop(parameter)
             if value is not None and value is not False:
                 flags.setdefault(group, {})[name] = value
         command(flags=flags, **values)
 
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "flags"]
-    parameters = [*own, *(parameter for _, parameter in made.values())]
+    parameters = [*own, *(parameter for _, _, parameter in made.values())]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__doc__ = command.__doc__
@@ -72,8 +73,13 @@ def with_option_flags(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _parameter(kind: type, entry: "dataclasses.Field[Any]") -> inspect.Parameter:
-    hint = get_type_hints(kind)[entry.name]
+def _parameter_name(entry: "dataclasses.Field[Any]") -> str:
+    """The flag as an identifier; names of options repeat between groups, flags do not."""
+    flag: str = entry.metadata["flag"]
+    return flag.removeprefix("--").replace("-", "_")
+
+
+def _parameter(entry: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
     flag = entry.metadata["flag"]
     panel = entry.metadata["panel"] or None
     unit = f" ({entry.metadata['unit']})" if entry.metadata["unit"] else ""
@@ -90,7 +96,7 @@ def _parameter(kind: type, entry: "dataclasses.Field[Any]") -> inspect.Parameter
         )  # fmt: skip
         annotation, default = Annotated[str | None, option], None
     return inspect.Parameter(
-        entry.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+        _parameter_name(entry), inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )
 
 

@@ -1,17 +1,19 @@
 """Batches: order and augmentation are functions of seed, epoch and index, of nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from img2img.data.cache import PixelCache
+from img2img.data.sample import Sample
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from img2img.tasks.base import Task
+Targets = Callable[[Sample, np.random.Generator], dict[str, NDArray[Any]]]
+"""What one sample gives to a batch, `Task.targets`."""
 
 Keys = NDArray[np.int64]
 """(N, 2): which pass over the data, and which sample."""
@@ -43,19 +45,17 @@ def epoch_keys(n: int, *, seed: int, epoch: int, batch_size: int, epoch_size: in
 class Encoder:
     """Samples and their targets by key, stacked to a batch; what a loader process runs."""
 
-    def __init__(self, task: "Task[Any, Any]", cache: PixelCache, seed: int) -> None:
-        self.task = task
+    def __init__(self, targets: Targets, cache: PixelCache, seed: int) -> None:
+        self.targets = targets
         self.cache = cache
         self.seed = seed
 
     def __getitems__(self, keys: list[tuple[int, int]]) -> "dict[str, Tensor]":
-        from img2img.tasks.base import stack
-
         return stack([self._encode(number, index) for number, index in keys])
 
     def _encode(self, number: int, index: int) -> dict[str, NDArray[Any]]:
         rng = np.random.default_rng([self.seed, number, index])
-        return self.task.targets(self.cache.sample(index), rng)
+        return self.targets(self.cache.sample(index), rng)
 
 
 class Loader:
@@ -87,6 +87,7 @@ class Loader:
         self._rank, self._world = rank, world
         self._workers, self._pin = workers, pin
         self._batches: list[list[tuple[int, int]]] = []
+        self._skip = 0
         self._loader: Any = None
 
     @property
@@ -105,10 +106,11 @@ class Loader:
             epoch_size=self._epoch_size,
         )
         share = self._batch_size // self._world
-        mine = keys.reshape(-1, self._world, share, 2)[skip:, self._rank]
+        mine = keys.reshape(-1, self._world, share, 2)[:, self._rank]
         self._batches = [[(int(p), int(i)) for p, i in batch] for batch in mine]
+        self._skip = skip
         if self._workers == 0:
-            return (self.encoder.__getitems__(batch) for batch in self._batches)
+            return (self.encoder.__getitems__(batch) for batch in self._batches[skip:])
         return iter(self._torch_loader())
 
     def _torch_loader(self) -> Any:
@@ -127,8 +129,12 @@ class Loader:
         return self._loader
 
     def batches(self) -> list[list[tuple[int, int]]]:
-        """Keys of the epoch that is being read."""
+        """Keys of the epoch that is being read, those skipped included."""
         return self._batches
+
+    def unread(self) -> list[list[tuple[int, int]]]:
+        """Keys of the epoch without those skipped."""
+        return self._batches[self._skip :]
 
 
 class _Current:
@@ -138,10 +144,10 @@ class _Current:
         self._loader = loader
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return iter(self._loader.batches())
+        return iter(self._loader.unread())
 
     def __len__(self) -> int:
-        return len(self._loader.batches())
+        return len(self._loader.unread())
 
 
 def _as_is(batch: Any) -> Any:
@@ -154,3 +160,10 @@ def _one_thread(worker: int) -> None:
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+
+
+def stack(encoded: list[dict[str, NDArray[Any]]]) -> "dict[str, Tensor]":
+    """A batch of tensors from the targets of several samples."""
+    import torch
+
+    return {key: torch.from_numpy(np.stack([one[key] for one in encoded])) for key in encoded[0]}

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from img2img.errors import DataError
-
-Image = NDArray[np.uint8]
-"""(H, W, 3) uint8 RGB, or (H, W, C) where a docstring says so."""
+from img2img.vision.types import Image as Image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

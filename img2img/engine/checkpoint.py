@@ -44,6 +44,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     metadata = {KEY: checkpoint.card.to_json(), "state": json.dumps(checkpoint.state)}
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
+    beside.touch()  # with the user's umask: safetensors makes files that only the owner reads
     save_file(tensors, beside, metadata)
     replace_synced(beside, path)
 

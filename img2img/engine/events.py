@@ -88,14 +88,13 @@ def finite(value: Any) -> Any:
 class JsonLines:
     """Writes step intervals and validations to `metrics.jsonl`, a row each.
 
-    Rows after `step`, left by a training that was killed, are dropped: a resumed training writes
-    them again.
+    The first `keep` rows stay; those after them, left by a training that was killed, are dropped:
+    a resumed training writes them again.
     """
 
-    def __init__(self, path: Path, *, step: int) -> None:
+    def __init__(self, path: Path, *, keep: int) -> None:
         rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [row for row in rows if _step_of(row) <= step]
-        path.write_text("".join(f"{row}\n" for row in kept), encoding="utf-8")
+        path.write_text("".join(f"{row}\n" for row in rows[:keep]), encoding="utf-8")
         self._path = path
 
     def __call__(self, event: Event) -> None:
@@ -104,10 +103,3 @@ class JsonLines:
             row = json.dumps({"kind": kind, **finite(asdict(event))})
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(row + "\n")
-
-
-def _step_of(row: str) -> float:
-    try:
-        return float(json.loads(row)["step"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf

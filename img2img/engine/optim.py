@@ -21,8 +21,11 @@ def make_optimizer(network: nn.Module, options: TrainOptions) -> torch.optim.Opt
         return torch.optim.SGD(
             groups, lr=options.lr, momentum=options.beta1, nesterov=options.beta1 > 0, fused=True
         )
-    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[options.optimizer]
-    return kind(groups, lr=options.lr, betas=(options.beta1, options.beta2), fused=True)
+    kind: Any = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[options.optimizer]
+    optimizer: torch.optim.Optimizer = kind(
+        groups, lr=options.lr, betas=(options.beta1, options.beta2), fused=True
+    )
+    return optimizer
 
 
 def lr_factor(options: TrainOptions, step: int, progress: float) -> float:
@@ -52,7 +55,7 @@ def _one_cycle(progress: float, rise: float = 0.3, start: float = 0.04) -> float
 
 
 class Ema:
-    """Exponential moving average of a network's parameters; buffers are copied.
+    """Exponential moving average of a network's parameters and statistics; counters are copied.
 
     The decay warms up as min(decay, (1 + n) / (10 + n)) after n steps.
     """

@@ -25,7 +25,10 @@ def polish(trainer: "Trainer") -> None:
     options, device = trainer.options, trainer.runtime.device
     kind = torch.float64 if options.polish_float64 else torch.float32
     network = copy.deepcopy(trainer.network).to(kind).eval()
+    # L-BFGS flattens gradients with view(), which channels-last ones refuse.
+    network.to(memory_format=torch.contiguous_format)
     batch = {key: value.to(device) for key, value in _fixed_batch(trainer).items()}
+    objective = trainer.task.polish_objective().to(device)
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.LBFGS(
         parameters, max_iter=_CHUNK, history_size=100, line_search_fn="strong_wolfe",
@@ -34,14 +37,14 @@ def polish(trainer: "Trainer") -> None:
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        losses = trainer.objective(network(batch["image"]), batch)
+        losses = objective(network(batch["image"]), batch)
         total: Tensor = torch.stack(list(losses.values())).sum()
         total.backward()
         return total
 
     before = float("inf")
     for done in range(0, options.polish_steps, _CHUNK):
-        loss = float(optimizer.step(closure))
+        loss = float(optimizer.step(closure).detach())
         trainer._emit(
             Stepped(step=trainer.progress.step, epoch=trainer.progress.epoch,
                     losses={"polish": loss}, lr=0.0, samples_per_s=0.0, wait_share=0.0,

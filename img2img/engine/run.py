@@ -27,8 +27,6 @@ from img2img.models.registry import build, options_type
 from img2img.registry import load_task
 from img2img.tasks.base import Task
 
-FINAL = ("time", "steps", "epochs", "early stopping")
-
 
 def resolve(task_name: str, layers: list[Layer]) -> Config:
     """The configuration of a training: task defaults under `layers`.
@@ -39,12 +37,15 @@ def resolve(task_name: str, layers: list[Layer]) -> Config:
         UsageError: an unknown task, model, option or value.
     """
     kind = load_task(task_name)
-    given = [kind.defaults.get("model", {}), *(groups.get("model", {}) for _, groups in layers)]
-    model = next(str(group["name"]) for group in reversed(given) if group.get("name"))
-    family = kind.model_defaults.get(model, {})
+    general: Layer = ("task default", kind.defaults)
+    layers = [general, *layers]
+    named = [groups["model"]["name"] for _, groups in layers if groups.get("model", {}).get("name")]
+    model = str(named[-1])
     schema = schema_of(kind, model)
-    all_layers = [("task default", kind.defaults), ("task default", family), *layers]
-    return replace_budget(Config.resolve(task_name, schema, all_layers))
+    own = [(source, {"task": groups.get("task", {})}) for source, groups in layers]
+    options = Config.resolve(task_name, {"task": kind.Options}, own).task_options
+    fitting = ("task default", kind.defaults_for(options, model))
+    return replace_budget(Config.resolve(task_name, schema, [general, fitting, *layers[1:]]))
 
 
 def schema_of(kind: type[Task[Any, Any]], model: str) -> dict[str, type]:
@@ -62,7 +63,8 @@ def replace_budget(config: Config) -> Config:
              ("task default", "default")]  # fmt: skip
     if not asked:
         return config
-    train = replace(config.train, **{b: None for b in budgets if b not in asked})
+    dropped: dict[str, Any] = {budget: None for budget in budgets if budget not in asked}
+    train = replace(config.train, **dropped)
     return replace(config, groups={**config.groups, "train": train})
 
 
@@ -193,7 +195,7 @@ def train(
     )  # fmt: skip
     if resume:
         trainer.resume()
-    log = JsonLines(out / "metrics.jsonl", step=trainer.progress.step) if runtime.leads else None
+    log = JsonLines(out / "metrics.jsonl", keep=trainer.progress.n_rows) if runtime.leads else None
     trainer.listeners = [*([log] if log else []), *listeners]
     for listener in trainer.listeners if runtime.leads else []:
         listener(Noted(text=plan.note))
@@ -249,7 +251,7 @@ def _workers(config: Config, runtime: Runtime) -> int:
 
 
 def _initialise(network: Network, init: str, task: str) -> str:
-    files = find_weights(None if init == "shipped" else init, task)
+    files = find_weights(init, task)
     if files.safetensors is None:
         raise UsageError(f"--init {init} has no .safetensors file, which training needs.")
     card = Card.from_json(read_header(files.safetensors).get(KEY), str(files.safetensors))

@@ -25,6 +25,21 @@ def prepare_environment() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def keep_freed_memory() -> None:
+    """Tells glibc to keep freed blocks for the next step instead of returning them to the kernel.
+
+    Torch allocates every activation anew; handing megabytes back and forth doubled the time of a
+    step on two cores (115 against 52 ms for filternet, batch 16 at 128²). Elsewhere a no-op.
+    """
+    import ctypes
+
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:
+        mmap_threshold, trim_threshold = -3, -1  # names from malloc.h
+        mallopt(mmap_threshold, 1 << 30)
+        mallopt(trim_threshold, 2**31 - 1)
+
+
 def ranks() -> tuple[int, int]:
     """(number of this process, number of processes) under `torchrun`, else (0, 1)."""
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
@@ -120,6 +135,8 @@ def running(device: str = "auto") -> Iterator[Runtime]:
 
     rank, world = ranks()
     chosen = pick_device(device)
+    if chosen.type == "cpu":
+        keep_freed_memory()
     if chosen.type == "cuda" and world > 1:
         chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
     if chosen.type == "cuda":

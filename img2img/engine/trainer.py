@@ -1,4 +1,4 @@
-"""The training loop, top to bottom. Validation, saving, averaging and stopping are visible lines."""
+"""The training loop, top to bottom. Validating, saving, averaging, stopping are visible lines."""
 
 import math
 import time
@@ -57,6 +57,7 @@ class Progress:
     validated_step: int = -1
     loss_scale: dict[str, Any] | None = None
     polished: bool = False
+    n_rows: int = 0
 
 
 class Trainer:
@@ -94,7 +95,7 @@ class Trainer:
         self.progress = Progress()
         self.objective = task.objective().to(runtime.device)
         if self.options.channels_last:
-            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network.to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.network, self.options)
         self.ema = Ema(self.network, self.options.ema) if self.options.ema else None
         self.scaler = torch.amp.GradScaler(
@@ -118,16 +119,22 @@ class Trainer:
             RunError: the loss became NaN or infinite; `last/` holds the last good checkpoint.
         """
         self._start()
+        if self.progress.step and self._budget_used():
+            self._emit(Noted(text=f"finished already, at step {self.progress.step}: raise --epochs, "
+                             "--steps or --max-time to go on."))  # fmt: skip
         with caught_signals() as self._signals:
             while (reason := self._budget_used()) is None:
                 reason = self._epoch()
+                self._stop_at_nan(self._window_losses())
                 if reason == "epoch":
                     self.progress.epoch += 1
                     self.progress.step_in_epoch = 0
                 self._validate()
                 self._save("last")
-                if reason not in ("epoch", "time", "steps"):
-                    break
+            if self.progress.validated_step != self.progress.step:
+                # Stopped between the last step and its validation, and resumed.
+                self._validate()
+                self._save("last")
             if self.options.polish_steps and not self.progress.polished:
                 self._polish()
         finished = Finished(
@@ -176,9 +183,9 @@ class Trainer:
         factor = lr_factor(options, progress.step, self._share_used()) * progress.plateau_factor
         for group in self.optimizer.param_groups:
             group["lr"] = options.lr * factor
-        seed_step(options.seed, progress.step, self.runtime.rank)
         while True:
             try:
+                seed_step(options.seed, progress.step, self.runtime.rank)
                 losses = self._accumulate(batch)
                 break
             except (torch.OutOfMemoryError, RuntimeError) as error:
@@ -191,7 +198,6 @@ class Trainer:
         self._window_n += 1
         for name, loss in losses.items():
             self._window[name] = self._window.get(name, 0) + loss
-        self._last_batch = batch
 
     def _accumulate(self, batch: Batch) -> dict[str, Tensor]:
         """Gradients of the mean loss over the batch, in micro-batches; the losses, detached."""
@@ -283,9 +289,9 @@ class Trainer:
         self._save("last")
 
     def _log(self) -> None:
-        """One row of means; the only place of the loop where the device is waited for."""
+        """One row of means; between these rows steps never wait for the device."""
         now = time.perf_counter()
-        losses = {name: float(total) / self._window_n for name, total in self._window.items()}
+        losses = self._window_losses()
         elapsed = now - self._window_start
         self._stop_at_nan(losses)
         self._emit(
@@ -301,13 +307,15 @@ class Trainer:
         )
         self._reset_window()
 
+    def _window_losses(self) -> dict[str, float]:
+        """Mean losses since the last row."""
+        return {name: float(total) / self._window_n for name, total in self._window.items()}
+
     def _stop_at_nan(self, losses: dict[str, float]) -> None:
         bad = [name for name, value in losses.items() if not math.isfinite(value)]
         if bad:
-            keys = self.loader.batches()[
-                self.progress.step_in_epoch - 1 : self.progress.step_in_epoch
-            ]
-            raise RunError(diagnose_nan(self, bad, keys))
+            step = self.progress.step_in_epoch
+            raise RunError(diagnose_nan(self, bad, self.loader.batches()[step - 1 : step]))
 
     def _halve_micro_batch(self, error: RuntimeError, n: int) -> None:
         """Makes room after memory ran out; any other error, or nothing left to halve, goes on."""
@@ -427,7 +435,7 @@ class Trainer:
         cache = PixelCache(self.train, self.run / "cache" / "pixels.u8", budget_mb=options.cache_mb)
         on_gpu = self.runtime.device.type == "cuda"
         return Loader(
-            Encoder(self.task, cache, options.seed),
+            Encoder(self.task.targets, cache, options.seed),
             batch_size=options.batch_size,
             epoch_size=options.epoch_size,
             rank=self.runtime.rank,
@@ -477,6 +485,7 @@ class Trainer:
         self._window_start = time.perf_counter()
 
     def _emit(self, event: Event) -> None:
+        self.progress.n_rows += isinstance(event, Stepped | Validated)
         if self.runtime.leads:
             for listener in self.listeners:
                 listener(event)

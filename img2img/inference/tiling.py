@@ -71,7 +71,8 @@ def run_blended(
             worst = max(worst, float(np.abs(before - part[seen]).max()))
         total[here] += part * fade[..., None]
         weight[here] += fade[..., None]
-    assert total is not None and weight is not None
+    assert total is not None
+    assert weight is not None
     return {output: total / weight}, worst
 
 

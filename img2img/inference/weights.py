@@ -73,14 +73,14 @@ def shipped_folder() -> Path:
 
 def find_weights(path: str | None, task: str) -> WeightsFiles:
     """The files that `--weights` means: an `.onnx`, a `.safetensors`, a run folder; without a
-    path the weights shipped for `task`.
+    path, or with `shipped`, the weights shipped for `task`.
 
     Raises:
         WeightsError: there is no such file, or it is of another kind.
     """
-    if path is None:
+    if path is None or path == "shipped":
         base = shipped_folder() / task
-        files = _pair(base.with_suffix(".onnx"), base.with_suffix(".safetensors"), f"{task}")
+        files = _pair(base.with_suffix(".onnx"), base.with_suffix(".safetensors"), task)
         if files.onnx is None and files.safetensors is None:
             raise WeightsError(f"no weights ship for {task}; train some and pass --weights.")
         return files

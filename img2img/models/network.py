@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,9 @@ def reflect_index(length: int | Tensor, before: int, after: int | Tensor) -> Ten
     ONNX Runtime's own reflect padding fails on pictures of 1 or 2 pixels, and torch's refuses
     more padding than pixels; gathering by index does neither.
     """
-    position = torch.arange(before + length + after) - before  # type: ignore[call-overload]
+    # A tensor while tracing, where shapes are tensors.
+    end: Any = before + length + after
+    position = torch.arange(end) - before
     last = torch.as_tensor(length - 1)
     period = (2 * last).clamp(min=1)
     folded = torch.remainder(position, period)

@@ -39,8 +39,8 @@ ARCHITECTURES = {
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _INCEPTION = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 _DPN = ((124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3)
-# smp keeps these figures in files on a hub, out of reach offline; here is what its release 0.3.3,
-# the last that carried them in the code, says. Every other encoder has ImageNet's.
+# smp 0.6 keeps these figures in files on a hub, out of reach offline; here is what the published
+# configurations of these families state. Every other encoder has ImageNet's.
 _PREFIX_STATISTICS = {
     "dpn": _DPN,
     "inception": _INCEPTION,
@@ -59,6 +59,8 @@ class EncoderDecoder:
 
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Options(ModelOptions):
+        """What the encoder starts from, and how wide the decoder is."""
+
         encoder_weights: str = option(
             "auto",
             "What the encoder starts from: auto (ImageNet if cached or installed, else nothing), "

@@ -9,18 +9,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from img2img.config import DataOptions, TaskOptions
-from img2img.data.sample import Image, Sample, Splits
+from img2img.data.sample import Dataset, Image, Sample, Splits
 from img2img.data.view import View
+from img2img.errors import DataError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
+    from img2img.data.check import CheckReport
     from img2img.models.network import Head
 
 O = TypeVar("O", bound=TaskOptions)  # noqa: E741  (options)
@@ -54,8 +57,6 @@ class Task(ABC, Generic[O, R]):
     Options: ClassVar[type[TaskOptions]] = TaskOptions
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Task defaults {group: {option: value}} over the general ones."""
-    model_defaults: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
-    """{model: defaults} over those, where a model learns this task in another way."""
     best: ClassVar[Best]
     metrics: ClassVar[tuple[str, ...]]
     """Names that `summarise` gives, in the order of tables."""
@@ -73,6 +74,11 @@ class Task(ABC, Generic[O, R]):
     def __init__(self, options: O) -> None:
         self.options = options
 
+    @classmethod
+    def defaults_for(cls, options: O, model: str) -> Mapping[str, Mapping[str, Any]]:
+        """Defaults that follow from the task's own options and the model's name."""
+        return {}
+
     # ---- data
 
     @abstractmethod
@@ -89,6 +95,46 @@ class Task(ABC, Generic[O, R]):
         all of one shape for every sample. Depends on the sample and `rng` alone; without `rng`
         nothing is augmented."""
 
+    def generate(self, n: int, *, size: int, seed: int) -> Mapping[str, Dataset]:
+        """{part: samples} of the task's own generated data: `n` training samples of `size` ×
+        `size` pixels, and an eighth of that for each of val and test, at least one.
+
+        Raises:
+            DataError: the task generates none.
+        """
+        raise DataError(f"{self.name} generates no data: give some with --data.")
+
+    def write_sample(self, folder: Path, sample: Sample) -> None:
+        """Writes a sample below `folder` in the files that `splits` reads back.
+
+        Raises:
+            InputError: it cannot be written there.
+        """
+        from img2img.data.images import write
+
+        write(folder / f"{sample.id}.png", sample.image)
+
+    def check(self, data: DataOptions) -> CheckReport:
+        """What is wrong with the data, before a training finds out; of pictures alone by default,
+        and only of those in a folder: named data sets are checked by their readers.
+
+        Raises:
+            DataError: missing or empty data.
+        """
+        from img2img.data.check import CheckReport, check_pictures
+
+        if data.source is not None and Path(data.source).exists():
+            return check_pictures(Path(data.source), data)
+        return CheckReport(n_pictures=len(self.splits(data).whole), problems=())
+
+    def preview(self, encoded: Arrays) -> list[Image]:
+        """What `targets` gave, as pictures (h, w, 1 or 3): the image, then every target that is
+        a map of its size, with values in 0…255. Tasks with other targets override this."""
+        size = encoded["image"].shape[:2]
+        shapes = ((*size, 1), (*size, 3))
+        maps = [array for array in encoded.values() if array.shape in shapes]
+        return [np.clip(np.rint(array), 0, 255).astype(np.uint8) for array in maps]
+
     # ---- network
 
     @abstractmethod
@@ -98,6 +144,10 @@ class Task(ABC, Generic[O, R]):
     @abstractmethod
     def objective(self) -> nn.Module:
         """Module (maps, batch) → {name: scalar loss}; the sum is minimised."""
+
+    def polish_objective(self) -> nn.Module:
+        """The objective of the closing L-BFGS phase, which wants a smooth one."""
+        return self.objective()
 
     # ---- inference
 
@@ -158,10 +208,3 @@ class Task(ABC, Generic[O, R]):
     def truth(self, sample: Sample) -> R | None:
         """The result that a perfect network would give, for pictures beside the answer."""
         return None
-
-
-def stack(encoded: list[Arrays]) -> dict[str, Tensor]:
-    """A batch of tensors from the `targets` of several samples."""
-    import torch
-
-    return {key: torch.from_numpy(np.stack([one[key] for one in encoded])) for key in encoded[0]}

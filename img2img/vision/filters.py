@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.data.sample import Image
 from img2img.errors import DataError, UsageError, unknown_name
+from img2img.vision.types import Image
 
 Plane = NDArray[np.float32]
 """(H, W) float32 in 0…255, or signed before the offset."""
@@ -54,16 +54,14 @@ class ImageFilter:
         baselines that show what those two habits cost."""
         if self.function is not None:
             return _checked(self.function(image), image)
-        grey = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2GRAY)
-        grey = grey.reshape(image.shape[:2])
+        grey = _rounded(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2GRAY), stages)
         if self.blur_size:
             size = (self.blur_size, self.blur_size)
-            grey = cv2.GaussianBlur(_rounded(grey, stages), size, 0, borderType=border)
-        grey = _rounded(grey, stages)
+            grey = _rounded(cv2.GaussianBlur(grey, size, 0, borderType=border), stages)
         planes = [cv2.filter2D(grey, cv2.CV_32F, k, borderType=border) for k in self.kernels]
         if self.magnitude:
-            first, second = planes[0], planes[-1] if len(planes) > 1 else np.zeros_like(planes[0])
-            planes = [cv2.magnitude(first, second)]
+            # Not cv2.magnitude: its last bit depends on where in memory its arguments lie.
+            planes = [np.sqrt(sum(plane * plane for plane in planes))]
         plane: Plane = np.clip(planes[0] + np.float32(self.offset), 0, 255)
         return plane.astype(np.float32, copy=False)
 
@@ -119,7 +117,7 @@ def reach_px(name: str, kernel_size: int, blur_size: int | None) -> int:
     if name.startswith("python:"):
         return 0
     made = make_filter(name, kernel_size=kernel_size, blur_size=blur_size)
-    sides = max(max(kernel.shape) for kernel in made.kernels)
+    sides = int(max(max(kernel.shape) for kernel in made.kernels))
     return sides // 2 + made.blur_size // 2
 
 
@@ -165,7 +163,8 @@ def _random_kernel(seed: str, size: int) -> NDArray[np.float32]:
         raise UsageError(f"task.filter=random:{seed} needs a whole number as its seed.")
     kernel = np.random.default_rng(int(seed)).normal(size=(size, size))
     kernel -= kernel.mean() if size > 1 else 0.0
-    return (kernel * 4 / np.abs(kernel).sum()).astype(np.float32)
+    kernel *= 4 / np.abs(kernel).sum()
+    return kernel.astype(np.float32)
 
 
 def _read_kernel(path: Path) -> NDArray[np.float32]:
@@ -190,7 +189,10 @@ def _load_function(target: str) -> Callable[[Image], NDArray[np.generic]]:
     if spec is None or spec.loader is None or not Path(file).is_file():
         raise DataError(f"task.filter=python:{target} needs an existing FILE.py:FUNCTION.")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's own code raises
+        raise DataError(f"task.filter=python:{target} cannot be loaded: {error}.") from error
     function = getattr(module, name, None)
     if not callable(function):
         raise DataError(f"task.filter=python:{target}: {file} has no function {name!r}.")
@@ -210,5 +212,5 @@ def _checked(answer: NDArray[np.generic], image: Image) -> Plane:
     return clipped
 
 
-def _rounded(plane: NDArray[np.generic], stages: type) -> NDArray[np.generic]:
+def _rounded(plane: "cv2.typing.MatLike", stages: type) -> "cv2.typing.MatLike":
     return plane if stages is np.float32 else np.clip(np.rint(plane), 0, 255).astype(stages)

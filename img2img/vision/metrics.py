@@ -30,22 +30,24 @@ def structural_similarity(a: NDArray[np.floating], b: NDArray[np.floating]) -> F
     Source: Wang, Bovik, Sheikh, Simoncelli: Image quality assessment, IEEE TIP 2004; Gaussian
     window 11×11 with σ 1.5, K1 0.01, K2 0.03.
     """
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    mean_a, mean_b = _window(a), _window(b)
-    var_a = _window(a * a) - mean_a**2
-    var_b = _window(b * b) - mean_b**2
-    covariance = _window(a * b) - mean_a * mean_b
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    mean_x, mean_y = _window(x), _window(y)
+    var_x = _window(x * x) - mean_x**2
+    var_y = _window(y * y) - mean_y**2
+    covariance = _window(x * y) - mean_x * mean_y
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-    return luminance * (2 * covariance + c2) / (var_a + var_b + c2)
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return luminance * (2 * covariance + c2) / (var_x + var_y + c2)
 
 
 def _window(plane: Floats) -> Floats:
-    return cv2.GaussianBlur(plane, (11, 11), 1.5, borderType=cv2.BORDER_REFLECT_101)
+    blurred = cv2.GaussianBlur(plane, (11, 11), 1.5, borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(blurred, np.float64)
 
 
-def frame_mask(height: int, width: int, frame_px: int) -> NDArray[np.bool_]:
-    """(H, W) true within `frame_px` of the border."""
+def frame_mask(shape: tuple[int, ...], frame_px: int) -> NDArray[np.bool_]:
+    """Array of `shape` (H, W), true within `frame_px` of the border."""
+    height, width = shape
     mask = np.ones((height, width), np.bool_)
     mask[frame_px : height - frame_px, frame_px : width - frame_px] = (
         height <= 2 * frame_px or width <= 2 * frame_px
