@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
 def compare(
     task: TaskName,
-    a: Annotated[str, typer.Argument(help="An .onnx, a .safetensors, a run folder or `shipped`.")],
-    b: Annotated[str, typer.Argument(help="The same, compared with A.")],
+    a: Annotated[
+        str,
+        typer.Argument(metavar="A", help="An .onnx, a .safetensors, a run folder or `shipped`."),
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="The same, compared with A.")],
     data: Data = None,
     split: Annotated[
         str | None,

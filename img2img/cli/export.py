@@ -23,7 +23,7 @@ def export(
     out: Annotated[Path, typer.Option(metavar="FILE.onnx", help="The file to write.")],
     weights: Weights = None,
     int8: Annotated[
-        bool, typer.Option("--int8", help="Quantise to int8: 2 to 3 times as fast on most CPUs.")
+        bool, typer.Option("--int8", help="Quantise to int8: smaller, and quicker on most CPUs.")
     ] = False,
     data: Data = None,
     n_calibration: Annotated[

@@ -103,7 +103,7 @@ def test_biases_and_norms_are_not_decayed() -> None:
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
 def test_every_optimiser_lowers_the_loss(optimizer: str, trainer: Make) -> None:
-    made, events = trainer(steps=30, optimizer=optimizer, lr=0.02, n_val=0, n_train=4)
+    made, events = trainer(steps=60, optimizer=optimizer, lr=0.005, n_val=0, n_train=4)
     made.fit()
     losses = [row.losses["l1"] for row in _of(Stepped, events)]
     assert losses[-1] < 0.9 * losses[0]

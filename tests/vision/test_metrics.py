@@ -51,7 +51,7 @@ def test_psnr_is_its_formula_and_capped(error: float) -> None:
 
 @given(height=st.integers(1, 20), width=st.integers(1, 20), frame=st.integers(1, 6))
 def test_the_frame_is_what_lies_near_the_border(height: int, width: int, frame: int) -> None:
-    mask = frame_mask(height, width, frame_px=frame)
+    mask = frame_mask((height, width), frame)
     y, x = np.mgrid[:height, :width]
     near = np.minimum(np.minimum(y, height - 1 - y), np.minimum(x, width - 1 - x)) < frame
     np.testing.assert_array_equal(mask, near)
