@@ -250,7 +250,7 @@ def parse_option(kind: type, group: str, name: str, value: Any) -> Any:
 def _parse(kind: Any, value: Any) -> Any:
     if get_origin(kind) in (Union, types.UnionType):
         inner = [arm for arm in get_args(kind) if arm is not type(None)]
-        is_none = value is None or value == "none"
+        is_none = value is None or (value == "none" and inner != [str])
         if is_none and len(inner) < len(get_args(kind)):
             return None
         return _parse(inner[0], value)

@@ -66,5 +66,5 @@ def _load(target: str, what: str) -> Any:
     module, _, attribute = target.partition(":")
     try:
         return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, NameError, SyntaxError, TypeError, ValueError) as error:
         raise UsageError(f"{what} cannot be loaded from {target}: {error}.") from error

@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 
-def _print_version(value: bool) -> None:  # noqa: FBT001
+def _print_version(value: bool) -> None:
     if value:
         print(f"img2img {__version__}")
         raise typer.Exit

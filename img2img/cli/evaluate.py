@@ -71,9 +71,10 @@ def evaluate(
     if missed:
         worst = missed[0]
         value = outcome["metrics"][worst["metric"]]["value"]
+        shown = "unknown" if value is None else f"{value:.6g}"
         raise ThresholdError(
-            f"{len(missed)} of {len(checked)} thresholds missed: {worst['metric']} is "
-            f"{'unknown' if value is None else f'{value:.6g}'}, not {worst['op']} {worst['limit']:g}."
+            f"{len(missed)} of {len(checked)} thresholds missed: {worst['metric']} is {shown}, "
+            f"not {worst['op']} {worst['limit']:g}."
         )
 
 
@@ -110,12 +111,12 @@ def _show(outcome: dict[str, Any]) -> None:
         interval = "" if low is None else f"{number(low)} … {number(high)}"
         rows.append([name, number(entry["value"]), interval,
                      *(number(values[name]) for values in beside.values())])  # fmt: skip
-    title = f"{outcome['task']}: {outcome['weights']['name']} on {outcome['data']} ({outcome['split']}, {outcome['n']} samples)"
+    about = f"{outcome['data']} ({outcome['split']}, {outcome['n']} samples)"
+    title = f"{outcome['task']}: {outcome['weights']['name']} on {about}"
     print_table(["metric", "value", "95 % interval", *beside], rows, title=title)
     for entry in outcome["thresholds"]:
-        print(
-            f"{entry['metric']} {entry['op']} {entry['limit']:g}: {'met' if entry['ok'] else 'MISSED'}"
-        )
+        verdict = "met" if entry["ok"] else "MISSED"
+        print(f"{entry['metric']} {entry['op']} {entry['limit']:g}: {verdict}")
 
 
 def _write_junit(path: Path, outcome: dict[str, Any]) -> None:

@@ -95,9 +95,9 @@ def _parameter(entry: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
             rich_help_panel=panel, autocompletion=_completion(entry.name, hint),
         )  # fmt: skip
         annotation, default = Annotated[str | None, option], None
-    return inspect.Parameter(
-        _parameter_name(entry), inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-    )
+    kind_of = inspect.Parameter.KEYWORD_ONLY
+    name = _parameter_name(entry)
+    return inspect.Parameter(name, kind_of, default=default, annotation=annotation)
 
 
 def _metavar(hint: Any) -> str:

@@ -7,35 +7,42 @@ import typer
 
 from img2img.cli.options import Flags, Quiet, TaskName, with_option_flags
 
+Out = Annotated[
+    Path | None,
+    typer.Option(help="The run folder, empty or new.", show_default="runs/TASK-N"),
+]
+Resume = Annotated[
+    Path | None,
+    typer.Option(metavar="RUN", help="Go on with this run exactly where it stopped."),
+]
+Init = Annotated[
+    str | None, typer.Option(metavar="shipped|WEIGHTS", help="Start from these weights.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="GROUP.OPTION=VALUE", help="Any other option, see --dry-run."),
+]
+ConfigFile = Annotated[Path | None, typer.Option(help="TOML file of options, in groups.")]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Show every option, size, memory, steps and time; train nothing."
+    ),
+]
+
 
 @with_option_flags
 def train(
     task: TaskName,
     flags: Flags,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="The run folder, empty or new.", show_default="runs/TASK-N", rich_help_panel="Run"),
-    ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(metavar="RUN", help="Go on with this run exactly where it stopped.", rich_help_panel="Run"),
-    ] = None,
-    init: Annotated[
-        str | None,
-        typer.Option(metavar="shipped|WEIGHTS", help="Start from these weights.", rich_help_panel="Run"),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="GROUP.OPTION=VALUE", help="Any other option, see --dry-run.", rich_help_panel="Run"),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="TOML file of options, in groups.", rich_help_panel="Run")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show every option, the network's size, memory, steps and time; train nothing.", rich_help_panel="Run")
-    ] = False,
+    out: Out = None,
+    resume: Resume = None,
+    init: Init = None,
+    set_: Settings = None,
+    config: ConfigFile = None,
+    dry_run: DryRun = False,
     quiet: Quiet = False,
-) -> None:  # fmt: skip
+) -> None:
     """Train a network; leaves a run folder whose weights need no flags to use.
 
     Under torchrun the same command trains on all its processes. Exit codes: 0 done, 2 a wrong

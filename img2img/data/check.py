@@ -128,7 +128,8 @@ def _too_few(members: Mapping[str, Sequence[_Facts]]) -> Iterator[Problem]:
     for part, advice in (("train", "add pictures"), ("val", "add pictures or raise val_share")):
         if not members[part]:
             message = f"no readable picture is left for {part}: {advice}."
-            yield Problem(path="", kind="too-few", message=message, fatal=True)
+            # Without validation samples a training keeps its last weights; it needs samples.
+            yield Problem(path="", kind="too-few", message=message, fatal=part == "train")
 
 
 def _duplicates(members: Mapping[str, Sequence[_Facts]]) -> Iterator[Problem]:

@@ -135,7 +135,7 @@ class ReadyLoader(Loader):
     def steps_per_epoch(self) -> int:
         return self._n_steps
 
-    def epoch(self, epoch: int, *, skip: int = 0) -> Iterator[Batch]:  # noqa: ARG002
+    def epoch(self, epoch: int, *, skip: int = 0) -> Iterator[Batch]:
         return (self._ready[i % len(self._ready)] for i in range(self._n_steps))
 
 

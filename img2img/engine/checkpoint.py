@@ -44,8 +44,11 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     metadata = {KEY: checkpoint.card.to_json(), "state": json.dumps(checkpoint.state)}
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
-    beside.touch()  # with the user's umask: safetensors makes files that only the owner reads
+    beside.unlink(missing_ok=True)
+    beside.touch()
+    mode = beside.stat().st_mode  # as the user's umask has it; safetensors' own is owner-only
     save_file(tensors, beside, metadata)
+    beside.chmod(mode)
     replace_synced(beside, path)
 
 

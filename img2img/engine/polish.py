@@ -50,8 +50,10 @@ def polish(trainer: "Trainer") -> None:
                     losses={"polish": loss}, lr=0.0, samples_per_s=0.0, wait_share=0.0,
                     elapsed_s=trainer._elapsed_s())
         )  # fmt: skip
+        if trainer._signals.caught:
+            raise trainer.interrupted()  # `last/` holds the weights from before
         stalled = not loss < before
-        if trainer._signals.caught or (stalled and done):
+        if stalled and done:
             break
         before = loss
     trainer.network.load_state_dict(network.float().state_dict())

@@ -126,7 +126,7 @@ def prepare(config: Config, runtime: Runtime, *, init: str | None, fresh: bool) 
     """
     kind = load_task(config.task)
     task = kind(config.task_options)
-    use_exact_fp32(kind.in_fp32)
+    use_exact_fp32(exact=kind.in_fp32)
     torch.manual_seed(config.train.seed)
     precision = runtime.from_leader(
         decide_precision(config.train.precision, runtime.device, in_fp32=kind.in_fp32)

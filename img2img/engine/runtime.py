@@ -196,7 +196,7 @@ def seed_step(seed: int, step: int, rank: int) -> None:
     torch.manual_seed((seed * 1_000_003 + step) * 1_009 + rank)
 
 
-def use_exact_fp32(exact: bool) -> None:
+def use_exact_fp32(*, exact: bool) -> None:
     """TF32 off for tasks that must be exact, on for the others."""
     import torch
 

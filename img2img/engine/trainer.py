@@ -119,11 +119,12 @@ class Trainer:
             RunError: the loss became NaN or infinite; `last/` holds the last good checkpoint.
         """
         self._start()
-        if self.progress.step and self._budget_used():
-            self._emit(Noted(text=f"finished already, at step {self.progress.step}: raise --epochs, "
-                             "--steps or --max-time to go on."))  # fmt: skip
+        if self.progress.step and self._budget_used() and not self._polish_is_due():
+            done = f"finished already, at step {self.progress.step}"
+            self._emit(Noted(text=f"{done}: raise --epochs, --steps or --max-time to go on."))
         with caught_signals() as self._signals:
             while (reason := self._budget_used()) is None:
+                self.progress.polished = False
                 reason = self._epoch()
                 self._stop_at_nan(self._window_losses())
                 if reason == "epoch":
@@ -135,7 +136,7 @@ class Trainer:
                 # Stopped between the last step and its validation, and resumed.
                 self._validate()
                 self._save("last")
-            if self.options.polish_steps and not self.progress.polished:
+            if self._polish_is_due():
                 self._polish()
         finished = Finished(
             step=self.progress.step,
@@ -167,10 +168,7 @@ class Trainer:
             if interrupted or save_due:
                 self._save("last")
             if interrupted:
-                raise Interrupted(
-                    f"stopped at step {progress.step} and saved; go on with "
-                    f"`img2img train {self.config.task} --resume {self.run}`."
-                )
+                raise self.interrupted()
             if time_over:
                 return "time"
             if progress.step == self.options.steps:
@@ -273,6 +271,9 @@ class Trainer:
         self.network.load_state_dict(self.ema.tensors)
         return trained
 
+    def _polish_is_due(self) -> bool:
+        return self.options.polish_steps > 0 and not self.progress.polished
+
     def _polish(self) -> None:
         """The closing phase: L-BFGS on one fixed batch, validated like an epoch."""
         if self.runtime.leads:
@@ -335,6 +336,13 @@ class Trainer:
             torch.cuda.empty_cache()
         self._emit(Noted(text=f"memory ran out: {size // 2} samples at once from now on, "
                          "gradients accumulate to the same batch size."))  # fmt: skip
+
+    def interrupted(self) -> Interrupted:
+        """What is raised after a signal, once `last/` is saved."""
+        return Interrupted(
+            f"stopped at step {self.progress.step} and saved; go on with "
+            f"`img2img train {self.config.task} --resume {self.run}`."
+        )
 
     # ---- saving and resuming
 

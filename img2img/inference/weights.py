@@ -89,11 +89,11 @@ def find_weights(path: str | None, task: str) -> WeightsFiles:
         return _of_run(given)
     if given.suffix not in (".onnx", ".safetensors"):
         raise WeightsError(
-            f"--weights {path} is no .onnx file, .safetensors file or run folder"
-            + ("." if given.exists() else ", and it does not exist.")
+            f"the weights {path} are no .onnx file, .safetensors file or run folder"
+            + ("." if given.exists() else ", and nothing of that name exists.")
         )
     if not given.is_file():
-        raise WeightsError(f"--weights {path} does not exist.")
+        raise WeightsError(f"the weights {path} do not exist.")
     return _pair(given.with_suffix(".onnx"), given.with_suffix(".safetensors"), given.name)
 
 
@@ -104,7 +104,7 @@ def _of_run(run: Path) -> WeightsFiles:
             onnx = run / "best.onnx"
             files = _pair(onnx, file, run.name)
             return files if checkpoint.name == "best" else _pair(file, file, run.name)
-    raise WeightsError(f"--weights {run} is a folder without a run's best/ or last/ checkpoint.")
+    raise WeightsError(f"the weights {run} are a folder without a run's best/ or last/ checkpoint.")
 
 
 def _pair(onnx: Path, safetensors: Path, name: str) -> WeightsFiles:

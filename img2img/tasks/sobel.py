@@ -103,14 +103,10 @@ class Sobel(Task[SobelOptions, Filtered]):
         return open_pictures(data, n_generated=self.n_generated)
 
     def generate(self, n: int, *, size: int, seed: int) -> Mapping[str, Dataset]:
-        from img2img.data.synth.textures import Textures
+        from img2img.data.synth.textures import texture_splits
 
-        counts = {"train": n, "val": max(1, n // 8), "test": max(1, n // 8)}
-        # Each part takes every third index, so that one may grow while the others stay.
-        return {
-            part: Textures(count, seed=seed, size=size, first=first, step=len(counts))
-            for first, (part, count) in enumerate(counts.items())
-        }
+        beside = max(1, n // 8)
+        return texture_splits(n, n_val=beside, n_test=beside, size=size, seed=seed).parts
 
     def targets(self, sample: Sample, rng: np.random.Generator | None) -> Arrays:
         image = _crop(sample.image, self.options.image_size, rng)

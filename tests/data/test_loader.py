@@ -135,4 +135,4 @@ def test_a_loader_reads_through_the_cache(tmp_path: Path) -> None:
     loader = Loader(Encoder(targets, cache, 0), batch_size=3)
     seen = [batch["image"][:, 0, 0, 0].tolist() for batch in loader.epoch(0)]
     keys = epoch_keys(6, seed=0, epoch=0, batch_size=3, epoch_size=None)
-    assert sum(seen, []) == keys[:, 1].tolist()
+    assert [index for batch in seen for index in batch] == keys[:, 1].tolist()

@@ -29,7 +29,8 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def command() -> Command:
-    """Runs `img2img ARGUMENTS…`; `die=(step, signal)` lets it signal itself before that step."""
+    """Runs `img2img ARGUMENTS…`; `die=(step, signal)` lets it signal itself after that many
+    steps: within the next one, or when polishing begins."""
 
     def run(*arguments: object, die: tuple[int, int] | None = None) -> Any:
         launch = ["-m", "img2img"] if die is None else ["-c", DYING, *map(str, die)]
@@ -48,14 +49,19 @@ from img2img.cli.app import main
 from img2img.engine.trainer import Trainer
 
 at, number = int(sys.argv.pop(1)), int(sys.argv.pop(1))
-step = Trainer._step
+step, polish = Trainer._step, Trainer._polish
 
-def dying(self, batch):
+def dying_step(self, batch):
     if self.progress.step == at:
         os.kill(os.getpid(), number)
     step(self, batch)
 
-Trainer._step = dying
+def dying_polish(self):
+    if self.progress.step == at:
+        os.kill(os.getpid(), number)
+    polish(self)
+
+Trainer._step, Trainer._polish = dying_step, dying_polish
 main()
 """
 

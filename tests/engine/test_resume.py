@@ -13,7 +13,10 @@ from safetensors.torch import load_file
 
 Command = Callable[..., Any]
 
-FILTERNET = ("--model", "filternet", "--set", "train.log_every=2")
+FILTERNET = (
+    "--model", "filternet", "--set", "train.log_every=2",
+    "--set", "train.polish_steps=40", "--set", "train.polish_samples=4",
+)  # fmt: skip
 UNET = (
     "--model", "unet", "--set", "model.width=2", "--set", "model.depth=2",
     "--set", "train.ema=0.9", "--set", "train.clip_norm=0.5", "--set", "train.log_every=3",
@@ -25,7 +28,7 @@ def _options(photos: Path, out: Path, *more: object) -> tuple[object, ...]:
     """Steps 1 to 10 in epochs of three: saves at 2, 4, …, validations at 3, 6, 9, 10."""
     return ("train", "sobel", "--data", photos, "--out", out, "--steps", STEPS, "--save-every", 2,
             "--batch-size", 4, "--epoch-size", 12, "--image-size", 32, "--device", "cpu",
-            "--workers", 0, "--set", "train.polish_steps=0", *more)  # fmt: skip
+            "--workers", 0, *more)  # fmt: skip
 
 
 def _assert_equal_runs(run: Path, reference: Path) -> None:
@@ -72,10 +75,12 @@ def killed(photos: Path, command: Command, tmp_path_factory: pytest.TempPathFact
 
 
 def test_a_run_that_is_left_alone_logs_and_validates_on_time(whole: Path) -> None:
-    steps = [row["step"] for row in _rows(whole) if row["kind"] == "step"]
+    steps = [row["step"] for row in _rows(whole) if "l1" in row.get("losses", {})]
+    polish = [row["step"] for row in _rows(whole) if "polish" in row.get("losses", {})]
     validations = [row["step"] for row in _rows(whole) if row["kind"] == "validation"]
     assert steps == [2, 4, 6, 8, 10]
-    assert validations == [3, 6, 9, 10]
+    assert polish == [10, 10]
+    assert validations == [3, 6, 9, 10, 10]
     assert not (whole / "cache").exists()
 
 
@@ -111,7 +116,10 @@ def test_the_number_of_workers_changes_nothing(
     _assert_equal_runs(run, whole)
 
 
-@pytest.mark.parametrize(("number", "at"), [(signal.SIGTERM, 6), (signal.SIGINT, STEPS - 1)])
+@pytest.mark.parametrize(
+    ("number", "at"),
+    [(signal.SIGTERM, 6), pytest.param(signal.SIGINT, STEPS - 1, marks=pytest.mark.slow)],
+)
 def test_a_stopped_run_saves_and_ends_as_if_left_alone(
     number: int, at: int, whole: Path, photos: Path, command: Command, tmp_path: Path
 ) -> None:
@@ -123,6 +131,18 @@ def test_a_stopped_run_saves_and_ends_as_if_left_alone(
     assert f"--resume {run}" in stopped.stderr
     done = command("train", "sobel", "--resume", run)
     assert done.returncode == 0, done.stderr
+    _assert_equal_runs(run, whole)
+
+
+def test_a_run_stopped_while_polishing_ends_as_if_left_alone(
+    whole: Path, photos: Path, command: Command, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    stopped = command(*_options(photos, run, *FILTERNET), die=(STEPS, signal.SIGTERM))
+    assert stopped.returncode == 75, stopped.stderr
+    done = command("train", "sobel", "--resume", run)
+    assert done.returncode == 0, done.stderr
+    assert "finished already" not in done.stderr
     _assert_equal_runs(run, whole)
 
 
@@ -156,7 +176,8 @@ def test_a_finished_run_goes_on_with_a_greater_budget(
     run = shutil.copytree(whole, tmp_path / "run")
     done = command("train", "sobel", "--resume", run, "--steps", STEPS + 2)
     assert done.returncode == 0, done.stderr
-    assert _steps(run) == [*_steps(whole), ("step", 12), ("validation", 12)]
+    polished = [("step", 12), ("step", 12), ("validation", 12)]
+    assert _steps(run) == [*_steps(whole), ("step", 12), ("validation", 12), *polished]
 
 
 @pytest.mark.parametrize("change", ["added", "with other content"])

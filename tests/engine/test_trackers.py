@@ -82,7 +82,7 @@ def test_tensorboard_drops_what_a_killed_training_wrote_beyond_its_checkpoint(
     killed = tracker(config("tensorboard"), tmp_path)
     events = training(tmp_path, first=0, last=8)
     tell(killed, (event for event in events if isinstance(event, Started | Stepped)))
-    assert points(written(tmp_path), "train/l1")[-1][0] == 8  # there although nothing closed it
+    assert points(written(tmp_path), "train/l1")[-1][0] == 8
     resumed = tracker(config("tensorboard"), tmp_path)
     tell(resumed, training(tmp_path, first=4, last=6))
     assert [step for step, _ in points(written(tmp_path), "train/l1")] == [2, 4, 6]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def test_cosine_falls_from_one_to_almost_nothing() -> None:
     assert factors[0] == pytest.approx(1)
     assert factors[50] == pytest.approx(0.5, abs=1e-3)
     assert factors[100] == pytest.approx(1e-3)
-    assert all(late < early for early, late in zip(factors, factors[1:], strict=False))
+    assert all(late < early for early, late in pairwise(factors))
 
 
 def test_one_cycle_rises_then_falls() -> None:
@@ -101,12 +102,16 @@ def test_biases_and_norms_are_not_decayed() -> None:
         assert sum(len(group["params"]) for group in groups) == 4
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+LRS = {"adamw": 0.02, "adam": 0.02, "sgd": 0.2}
+
+
+@pytest.mark.parametrize("optimizer", LRS)
 def test_every_optimiser_lowers_the_loss(optimizer: str, trainer: Make) -> None:
-    made, events = trainer(steps=60, optimizer=optimizer, lr=0.005, n_val=0, n_train=4)
+    made, events = trainer(steps=80, optimizer=optimizer, lr=LRS[optimizer], log_every=20, n_val=0)
     made.fit()
     losses = [row.losses["l1"] for row in _of(Stepped, events)]
-    assert losses[-1] < 0.9 * losses[0]
+    print(losses)
+    assert losses[-1] < 0.8 * losses[0]
 
 
 def test_the_moving_average_follows_its_formula() -> None:
@@ -334,9 +339,7 @@ class _Reads(TorchDispatchMode):
         super().__init__()
         self.trainer, self.steps = trainer, set[int]()
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default:
             self.steps.add(self.trainer.progress.step)
         return func(*args, **(kwargs or {}))
@@ -389,6 +392,8 @@ def test_resuming_restores_everything(trainer: Make) -> None:
 def test_best_and_last_are_whole_files(trainer: Make) -> None:
     made, _ = trainer(epochs=1)
     made.fit()
-    names = sorted(str(path.relative_to(made.run)) for path in Path(made.run).rglob("*.safetensors"))
+    names = sorted(
+        str(path.relative_to(made.run)) for path in Path(made.run).rglob("*.safetensors")
+    )
     assert names == ["best/checkpoint.safetensors", "last/checkpoint.safetensors"]
     assert not list(Path(made.run).rglob(".*part*"))

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -85,9 +84,7 @@ def _assert_tiled_equals_whole(network: Network, image: np.ndarray, tile: int) -
 @settings(deadline=None, max_examples=60)
 @given(height=sides, width=sides, tile=st.integers(1, 50), size=st.sampled_from([1, 3, 4, 5, 7]))
 @example(height=33, width=1, tile=8, size=7)
-def test_filternet_answers_the_same_in_tiles(
-    height: int, width: int, tile: int, size: int
-) -> None:
+def test_filternet_answers_the_same_in_tiles(height: int, width: int, tile: int, size: int) -> None:
     _assert_tiled_equals_whole(FILTERNETS[size], _picture(height, width), tile)
 
 
@@ -176,5 +173,3 @@ def test_the_halo_is_as_large_as_stated_and_no_larger() -> None:
                 changed = torch.nonzero((network(dotted) - flat).abs() > 1e-7)[:, 2:]
                 reach = max(reach, int((changed - y).abs().max()))
         assert reach == network.halo_px
-
-

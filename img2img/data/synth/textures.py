@@ -56,14 +56,16 @@ def _record(index: int, *, seed: int, size: int) -> Record:
     )
 
 
-def texture_splits(n_train: int, *, n_val: int = 64, n_test: int = 64, size: int = 256) -> Splits:
+def texture_splits(
+    n_train: int, *, n_val: int = 64, n_test: int = 64, size: int = 256, seed: int = 0
+) -> Splits:
     """Generated pictures for training, validation and test, of `size` × `size` pixels.
 
     Each part takes every third index, so that a part may grow and no picture of another changes.
     """
     counts = {"train": n_train, "val": n_val, "test": n_test}
     parts = {
-        part: Textures(n, seed=0, size=size, first=first, step=len(counts))
+        part: Textures(n, seed=seed, size=size, first=first, step=len(counts))
         for first, (part, n) in enumerate(counts.items())
     }
     whole = copy.copy(parts["train"])

@@ -263,7 +263,7 @@ def test_a_download_that_fails(
         raise URLError("no route to host")
 
     monkeypatch.setattr(f"torchvision.datasets.{module}.download_and_extract_archive", refuse)
-    with pytest.raises(DataError, match="could not be downloaded.*no route to host"):
+    with pytest.raises(DataError, match=r"could not be downloaded.*no route to host"):
         _load(name, tmp_path, download=True)
 
 
