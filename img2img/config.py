@@ -7,6 +7,7 @@ in the same way and remembers where each value came from.
 
 import dataclasses
 import json
+import math
 import re
 import tomllib
 import types
@@ -242,7 +243,7 @@ def parse_option(kind: type, group: str, name: str, value: Any) -> Any:
         bound = metadata.get(limit)
         if bound is None or not isinstance(parsed, int | float):
             continue
-        if (parsed - bound) * wrong > 0 or parsed != parsed:
+        if (parsed - bound) * wrong > 0:
             raise UsageError(f"{label} cannot be {value!r}: it must be at {word} {bound:g}.")
     return parsed
 
@@ -280,9 +281,12 @@ def _parse_scalar(kind: type, value: Any) -> Any:
     if isinstance(value, bool) or (kind is int and isinstance(value, float)):
         raise ValueError(f"it must be {noun}")
     try:
-        return kind(value)
-    except ValueError:
+        number = kind(value)
+    except (ValueError, TypeError):
         raise ValueError(f"it must be {noun}") from None
+    if kind is float and not math.isfinite(number):  # JSON has no word for it
+        raise ValueError(f"it must be {noun}")
+    return number
 
 
 def parse_set(pairs: list[str]) -> dict[str, dict[str, str]]:

@@ -127,9 +127,10 @@ class ReadyLoader(Loader):
     def __init__(self, loader: Loader, n_steps: int) -> None:
         batches = loader.epoch(0)
         self._ready = [next(batches) for _ in range(min(n_steps, _READY_BATCHES))]
-        if torch.cuda.is_available():
+        if loader._pin:
             self._ready = [{k: v.pin_memory() for k, v in batch.items()} for batch in self._ready]
         self._n_steps = n_steps
+        self._batches = loader.batches()
 
     @property
     def steps_per_epoch(self) -> int:

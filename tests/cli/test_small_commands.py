@@ -1,40 +1,15 @@
 """The small commands as users meet them: real processes, their two streams and exit codes."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from support import Outcome, img2img, sentence
 
 SIZE_PX = 48
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out, parse_constant=pytest.fail)
-
-
-def img2img(*arguments: object, cwd: Path, env: dict[str, str] | None = None) -> Outcome:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"} | (env or {})
-    done = subprocess.run(
-        [sys.executable, "-m", "img2img", *map(str, arguments)],
-        cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr
-    return Outcome(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +20,6 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = img2img(*arguments, cwd=base)
     assert (made.code, made.out) == (0, "pictures\n")
     return base / "pictures"
-
-
-def sentence(outcome: Outcome) -> str:
-    """The one line on stderr of a command that failed with nothing on stdout."""
-    assert outcome.out == ""
-    assert outcome.err.startswith("img2img: ")
-    assert outcome.err.count("\n") == 1
-    return outcome.err
 
 
 @pytest.mark.parametrize(

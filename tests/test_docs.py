@@ -1,0 +1,57 @@
+"""Every `img2img` line of README and docs is a command that works; every local link leads on."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from support import img2img
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+
+def commands(page: Path) -> list[str]:
+    """The commands in the page's ```sh blocks, without comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.startswith("img2img ")]
+
+
+@pytest.fixture
+def workplace(exact_run: Path, tmp_path: Path) -> Path:
+    """The files that the pages speak of."""
+    made = img2img("data", "make", "sobel", "--n", 8, "--size", 64, "--out", "photos", cwd=tmp_path)
+    assert made.code == 0
+    shutil.copytree(tmp_path / "photos", tmp_path / "my" / "photos")
+    picture = next((tmp_path / "photos" / "train").iterdir())
+    shutil.copy(picture, tmp_path / "photo.jpg")
+    shutil.copytree(exact_run, tmp_path / "runs" / "mine")
+    (tmp_path / "mine.toml").write_text('[train]\nlr = 0.01\n[task]\nfilter = "scharr"\n')
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_work(page: Path, workplace: Path) -> None:
+    for line in commands(page):
+        words = shlex.split(line.split("||")[0], comments=True)[1:]
+        if words[0] == "train":
+            # Trainings are resolved, built and measured, not run.
+            words += ["--dry-run", "--set", "data.n_generated=16"][
+                : 1 if "--resume" in words else 3
+            ]
+            if "--out" in words:
+                words[words.index("--out") + 1] = "new"
+        if words[0] in ("eval", "compare") and "--data" not in words:
+            words += ["--data", "photos"]
+        done = img2img(*words, cwd=workplace)
+        assert done.code == 0, f"{line}: {done.err}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target

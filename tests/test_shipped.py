@@ -1,0 +1,53 @@
+"""What ships is as good as its card says, on pictures that the weights never saw."""
+
+import json
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import img2img
+
+from img2img.inference.weights import shipped_folder
+
+MIB = 1 << 20
+
+
+def test_sizes_and_cards() -> None:
+    folder = shipped_folder()
+    onnx = sorted(folder.glob("*.onnx"))
+    assert onnx
+    for path in onnx:
+        assert path.stat().st_size <= 15 * MIB
+        assert path.with_suffix(".safetensors").is_file()
+        assert "Recipe" in path.with_suffix(".md").read_text(encoding="utf-8")
+    assert sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) <= 40 * MIB
+
+
+def test_sobel_has_few_parameters() -> None:
+    content = (shipped_folder() / "sobel.safetensors").read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    names = [name for name in header if name.startswith("network.body.")]
+    assert sum(int(np.prod(header[name]["shape"])) for name in names) <= 5000
+
+
+def test_sobel_is_exact_on_unseen_textures(tmp_path: Path) -> None:
+    limits = ("--min", "psnr=80", "--min", "equal=0.99", "--min", "border_equal=0.99")
+    done = img2img("eval", "sobel", *limits, "--json", "-", "--no-baselines", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert done.json["split"] == "test"
+
+
+def test_sobel_is_exact_on_photos(tmp_path: Path) -> None:
+    photos = os.environ.get("IMG2IMG_TEST_PHOTOS")
+    if not photos:
+        pytest.skip("IMG2IMG_TEST_PHOTOS names no folder of photos")
+    limits = ("psnr=80", "equal=0.99", "border_psnr=80", "border_equal=0.99")
+    flags = [part for limit in limits for part in ("--min", limit)]
+    done = img2img(
+        "eval", "sobel", "--data", Path(photos) / "val", *flags, "--json", "-", cwd=tmp_path
+    )
+    assert done.code == 0, done.err
+    assert done.json["baselines"]["uint8_stages"]["psnr"] < 50
