@@ -65,7 +65,8 @@ def replace_budget(config: Config) -> Config:
         return config
     dropped: dict[str, Any] = {budget: None for budget in budgets if budget not in asked}
     train = replace(config.train, **dropped)
-    return replace(config, groups={**config.groups, "train": train})
+    origins = {k: v for k, v in config.origins.items() if k.removeprefix("train.") not in dropped}
+    return replace(config, groups={**config.groups, "train": train}, origins=origins)
 
 
 def load_config(run: Path, layers: list[Layer]) -> Config:
@@ -184,15 +185,16 @@ def train(
         saved = json.loads((out / "split.json").read_text(encoding="utf-8"))
         check_unchanged(saved, plan.splits)
     if runtime.leads:
-        out.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(out / "cache", ignore_errors=True)
-        _write_json(out / "config.json", config.to_json())
-        _write_json(out / "split.json", split_to_json(plan.splits))
     runtime.barrier()
     trainer = Trainer(
         plan.task, config, plan.network, plan.card, train=plan.splits.parts["train"],
         val=_validation(plan.splits), runtime=runtime, run=out, listeners=listeners,
     )  # fmt: skip
+    if runtime.leads:
+        out.mkdir(parents=True, exist_ok=True)
+        _write_json(out / "config.json", config.to_json())
+        _write_json(out / "split.json", split_to_json(plan.splits))
     if resume:
         trainer.resume()
     log = JsonLines(out / "metrics.jsonl", keep=trainer.progress.n_rows) if runtime.leads else None
@@ -204,6 +206,8 @@ def train(
         shutil.rmtree(out / "cache", ignore_errors=True)
         export_run(out)
         report(out, plan.task, plan.splits, trainer.listeners)
+        for listener in trainer.listeners:
+            listener(finished)
     runtime.barrier()
     return finished
 

@@ -138,15 +138,13 @@ class Trainer:
                 self._save("last")
             if self._polish_is_due():
                 self._polish()
-        finished = Finished(
+        return Finished(
             step=self.progress.step,
             reason=reason,
             elapsed_s=self._elapsed_s(),
             best={"metric": self.task.best.metric, "value": self.progress.best,
                   "step": self.progress.best_step},
         )  # fmt: skip
-        self._emit(finished)
-        return finished
 
     def _epoch(self) -> str:
         """Trains to the end of the epoch, or of the budget; says which."""

@@ -189,6 +189,20 @@ def test_one_batch_can_be_learned_by_heart(case: Case) -> None:
     assert losses[-1] < losses[0] / 3
 
 
+def test_what_follows_from_blended_tiles_is_what_the_network_answers(
+    case: Case, network: Network
+) -> None:
+    task = case.task
+    if not task.map_outputs:
+        pytest.skip("the task is not answered in tiles")
+    answers = case.predictor(network).session(case.samples[0].image[None])
+    first = task.map_outputs[0]
+    discrete = task.discretise({first: answers[first][0]})
+    assert set(task.map_outputs) <= discrete.keys()
+    for name in task.map_outputs:
+        np.testing.assert_array_equal(discrete[name], answers[name][0])
+
+
 # ---- measuring
 
 

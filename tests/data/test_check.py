@@ -144,10 +144,10 @@ def test_pictures_outside_the_parts_are_named(folder: Path) -> None:
     assert found(check_pictures(folder, OPTIONS)) == [("outside", "cover.png")]
 
 
-def test_too_few_pictures_are_fatal(tmp_path: Path) -> None:
+def test_a_missing_validation_part_is_told_but_trains(tmp_path: Path) -> None:
     put(tmp_path / "only.png", picture(0))
     report = check_pictures(tmp_path, OPTIONS)
-    assert report.fatal
+    assert not report.fatal
     assert [problem.message.split(":")[0] for problem in report.problems] == [
         "no readable picture is left for val"
     ]
