@@ -93,7 +93,7 @@ def opened_trainer(plan: Plan, runtime: Runtime) -> Iterator[Trainer]:
             val=parts["train"].subset([]), runtime=runtime, run=Path(folder),
             listeners=[JsonLines(Path(folder) / "metrics.jsonl", keep=0)],
         )  # fmt: skip
-        trainer._start()
+        trainer.start()
         yield trainer
 
 
@@ -147,7 +147,7 @@ def bare_loop(trainer: Trainer, batches: Iterator[Batch]) -> None:
     for batch in batches:
         here = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
         optimizer.zero_grad(set_to_none=True)
-        with trainer._autocast():
+        with trainer.autocast():
             loss = torch.stack(list(trainer.objective(network(here["image"]), here).values())).sum()
         if scales:
             scaler.scale(loss).backward()
@@ -177,7 +177,7 @@ def in_turns(
 
 def _timed_epoch(trainer: Trainer) -> float:
     start = time.perf_counter()
-    trainer._epoch()
+    trainer.epoch()
     _synchronise(trainer.runtime.device)
     elapsed_s = time.perf_counter() - start
     trainer.progress.epoch += 1
@@ -214,9 +214,9 @@ def bench_data(trainer: Trainer, *, repeats: int) -> list[Figure]:
         paces.append(n_batches * size / (time.perf_counter() - start))
         trainer.progress.step = 0  # no row of the log may reset the sum of waits on the way
         trainer.options = replace(trainer.options, log_every=steps + 1)
-        trainer._reset_window()
+        trainer.window.reset()
         elapsed_s = _timed_epoch(trainer)
-        shares.append(trainer._waited_s / elapsed_s)
+        shares.append(trainer.window.waited_s / elapsed_s)
     return [figure("pictures_per_s", paces[1:]), figure("wait_share", shares[1:])]
 
 

@@ -108,7 +108,7 @@ def trial(plan: Plan, runtime: Runtime) -> Trainer:
         plan.task, config, copy.deepcopy(plan.network), plan.card, train=parts["train"],
         val=parts["train"].subset([]), runtime=runtime, run=Path("unused"), listeners=[],
     )  # fmt: skip
-    trainer._start()
+    trainer.start()
     return trainer
 
 
@@ -140,7 +140,7 @@ def activation_bytes(trainer: Trainer, batch: Batch) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        with trainer._autocast():
+        with trainer.autocast():
             losses = trainer.objective(trainer.network(batch["image"]), batch)
         total = torch.stack(list(losses.values())).sum()
     del total, losses
@@ -198,7 +198,7 @@ def _loading_s(trainer: Trainer) -> float:
 
 def _budget(trainer: Trainer, pace_s: float | None) -> tuple[int | None, float | None]:
     """(steps, seconds) of the whole training at `pace_s` a step, as far as they can be known."""
-    steps, limit_s = trainer.total_steps, trainer.max_time_s
+    steps, limit_s = trainer.budget.total_steps, trainer.budget.max_time_s
     if pace_s is None:
         return steps, limit_s if math.isfinite(limit_s) else None
     by_time = math.ceil(limit_s / pace_s) if math.isfinite(limit_s) else None

@@ -45,12 +45,12 @@ def polish(trainer: "Trainer") -> None:
     before = float("inf")
     for done in range(0, options.polish_steps, _CHUNK):
         loss = float(optimizer.step(closure).detach())
-        trainer._emit(
+        trainer.emit(
             Stepped(step=trainer.progress.step, epoch=trainer.progress.epoch,
                     losses={"polish": loss}, lr=0.0, samples_per_s=0.0, wait_share=0.0,
-                    elapsed_s=trainer._elapsed_s())
+                    elapsed_s=trainer.elapsed_s())
         )  # fmt: skip
-        if trainer._signals.caught:
+        if trainer.signals.caught:
             raise trainer.interrupted()  # `last/` holds the weights from before
         stalled = not loss < before
         if stalled and done:

@@ -2,9 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from img2img.config import Config, parse_duration_s
+from img2img.config import Config
 from img2img.data.cache import PixelCache
 from img2img.data.loader import Encoder, Loader
 from img2img.data.sample import Dataset
@@ -28,6 +27,7 @@ from img2img.engine.optim import (
     restore_optimizer,
 )
 from img2img.engine.polish import polish
+from img2img.engine.progress import Budget, Progress, Window
 from img2img.engine.runtime import Runtime, Signals, caught_signals, seed_step
 from img2img.errors import Interrupted, RunError, UsageError
 from img2img.inference.predictor import Predictor
@@ -38,26 +38,6 @@ from img2img.tasks.base import Task
 
 SAVE_INTERVAL_S = 300.0
 Batch = dict[str, Tensor]
-
-
-@dataclass(slots=True, kw_only=True)
-class Progress:
-    """How far a training came; everything of it that is not a tensor."""
-
-    step: int = 0
-    epoch: int = 0
-    step_in_epoch: int = 0
-    elapsed_s: float = 0.0
-    best: float | None = None
-    best_step: int = 0
-    bad_validations: int = 0
-    plateau_factor: float = 1.0
-    plateau_bad: int = 0
-    micro_batch: int = 0
-    validated_step: int = -1
-    loss_scale: dict[str, Any] | None = None
-    polished: bool = False
-    n_rows: int = 0
 
 
 class Trainer:
@@ -103,11 +83,9 @@ class Trainer:
         )
         self.loader = self._make_loader()
         self.model = self._wrapped()
-        self.max_time_s = (
-            parse_duration_s(self.options.max_time) if self.options.max_time else math.inf
-        )
-        self._signals = Signals()
-        self._reset_window()
+        self.budget = Budget(self.options, self.loader.steps_per_epoch)
+        self.window = Window()
+        self.signals = Signals()
 
     # ---- the loop
 
@@ -118,15 +96,16 @@ class Trainer:
             Interrupted: SIGTERM or Ctrl-C, after saving.
             RunError: the loss became NaN or infinite; `last/` holds the last good checkpoint.
         """
-        self._start()
-        if self.progress.step and self._budget_used() and not self._polish_is_due():
+        self.start()
+        is_over = self.budget.reached(self.progress, self._clock_s()) is not None
+        if self.progress.step and is_over and not self._polish_is_due():
             done = f"finished already, at step {self.progress.step}"
-            self._emit(Noted(text=f"{done}: raise --epochs, --steps or --max-time to go on."))
-        with caught_signals() as self._signals:
-            while (reason := self._budget_used()) is None:
+            self.emit(Noted(text=f"{done}: raise --epochs, --steps or --max-time to go on."))
+        with caught_signals() as self.signals:
+            while (reason := self.budget.reached(self.progress, self._clock_s())) is None:
                 self.progress.polished = False
-                reason = self._epoch()
-                self._stop_at_nan(self._window_losses())
+                reason = self.epoch()
+                self._stop_at_nan(self.window.losses())
                 if reason == "epoch":
                     self.progress.epoch += 1
                     self.progress.step_in_epoch = 0
@@ -141,18 +120,18 @@ class Trainer:
         return Finished(
             step=self.progress.step,
             reason=reason,
-            elapsed_s=self._elapsed_s(),
+            elapsed_s=self.elapsed_s(),
             best={"metric": self.task.best.metric, "value": self.progress.best,
                   "step": self.progress.best_step},
         )  # fmt: skip
 
-    def _epoch(self) -> str:
+    def epoch(self) -> str:
         """Trains to the end of the epoch, or of the budget; says which."""
         progress = self.progress
         self._freeze_encoder(progress.epoch < self.options.freeze_encoder_epochs)
         self.network.train()
         batches = self.loader.epoch(progress.epoch, skip=progress.step_in_epoch)
-        for batch in self._timed(batches):
+        for batch in self.window.timed(batches):
             self._step(batch)
             progress.step += 1
             progress.step_in_epoch += 1
@@ -161,7 +140,7 @@ class Trainer:
             if progress.step % self.options.log_every == 0:
                 self._log()
             interrupted, save_due, time_over = self.runtime.agree(
-                self._signals.caught, self._save_is_due(), self._elapsed_s() >= self.max_time_s
+                self.signals.caught, self._save_is_due(), self.elapsed_s() >= self.budget.max_time_s
             )
             if interrupted or save_due:
                 self._save("last")
@@ -176,7 +155,8 @@ class Trainer:
     def _step(self, batch: Batch) -> None:
         """One optimiser step; halves the micro-batch when memory runs out, and tries again."""
         options, progress = self.options, self.progress
-        factor = lr_factor(options, progress.step, self._share_used()) * progress.plateau_factor
+        share = self.budget.share_used(progress, self._clock_s())
+        factor = lr_factor(options, progress.step, share) * progress.plateau_factor
         for group in self.optimizer.param_groups:
             group["lr"] = options.lr * factor
         while True:
@@ -191,9 +171,7 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.network.parameters(), options.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self._window_n += 1
-        for name, loss in losses.items():
-            self._window[name] = self._window.get(name, 0) + loss
+        self.window.add(losses)
 
     def _accumulate(self, batch: Batch) -> dict[str, Tensor]:
         """Gradients of the mean loss over the batch, in micro-batches; the losses, detached."""
@@ -208,7 +186,7 @@ class Trainer:
             last = start + size >= n
             waits = nullcontext() if last or self.runtime.world == 1 else self.model.no_sync()  # type: ignore[operator]
             with waits:
-                with self._autocast():
+                with self.autocast():
                     losses = self.objective(self.model(part["image"]), part)
                     total = torch.stack(list(losses.values())).sum() * share
                 self.scaler.scale(total).backward()
@@ -240,9 +218,9 @@ class Trainer:
         ):
             progress.plateau_factor /= 10
             progress.plateau_bad = 0
-        self._emit(
+        self.emit(
             Validated(step=progress.step, epoch=progress.epoch, metrics=metrics, best=better,
-                      elapsed_s=self._elapsed_s())
+                      elapsed_s=self.elapsed_s())
         )  # fmt: skip
 
     def measure_validation(self) -> dict[str, float | None]:
@@ -289,26 +267,21 @@ class Trainer:
 
     def _log(self) -> None:
         """One row of means; between these rows steps never wait for the device."""
-        now = time.perf_counter()
-        losses = self._window_losses()
-        elapsed = now - self._window_start
+        losses = self.window.losses()
+        elapsed_s = self.window.elapsed_s
         self._stop_at_nan(losses)
-        self._emit(
+        self.emit(
             Stepped(
                 step=self.progress.step,
                 epoch=self.progress.epoch,
                 losses=losses,
                 lr=self.optimizer.param_groups[0]["lr"],
-                samples_per_s=self._window_n * self.options.batch_size / elapsed,
-                wait_share=self._waited_s / elapsed,
-                elapsed_s=self._elapsed_s(),
+                samples_per_s=self.window.n_steps * self.options.batch_size / elapsed_s,
+                wait_share=self.window.waited_s / elapsed_s,
+                elapsed_s=self.elapsed_s(),
             )
         )
-        self._reset_window()
-
-    def _window_losses(self) -> dict[str, float]:
-        """Mean losses since the last row."""
-        return {name: float(total) / self._window_n for name, total in self._window.items()}
+        self.window.reset()
 
     def _stop_at_nan(self, losses: dict[str, float]) -> None:
         bad = [name for name, value in losses.items() if not math.isfinite(value)]
@@ -332,7 +305,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         if self.runtime.device.type == "cuda":
             torch.cuda.empty_cache()
-        self._emit(Noted(text=f"memory ran out: {size // 2} samples at once from now on, "
+        self.emit(Noted(text=f"memory ran out: {size // 2} samples at once from now on, "
                          "gradients accumulate to the same batch size."))  # fmt: skip
 
     def interrupted(self) -> Interrupted:
@@ -355,7 +328,7 @@ class Trainer:
                 tensors |= {f"raw.{key}": value for key, value in trained.items()}
             tensors |= {f"optimizer.{k}": v for k, v in optimizer_tensors(self.optimizer).items()}
             scale = self.scaler.state_dict() if self.scaler.is_enabled() else None
-            state = asdict(replace(self.progress, loss_scale=scale, elapsed_s=self._elapsed_s()))
+            state = asdict(replace(self.progress, loss_scale=scale, elapsed_s=self.elapsed_s()))
         facts = {"step": self.progress.step, "val": {self.task.best.metric: self.progress.best}}
         card = replace(self.card, facts=self.card.facts | facts)
         return Checkpoint(card=card, tensors=tensors, state=state)
@@ -389,39 +362,21 @@ class Trainer:
             return self.progress.step % self.options.save_every == 0
         return time.perf_counter() - self._saved_at_s >= SAVE_INTERVAL_S
 
-    # ---- budget
-
-    @property
-    def total_steps(self) -> int | None:
-        """Steps of the whole budget; None if only time limits it."""
-        by_epochs = (self.options.epochs or 0) * self.loader.steps_per_epoch or None
-        limits = [limit for limit in (self.options.steps, by_epochs) if limit is not None]
-        return min(limits, default=None)
-
-    def _share_used(self) -> float:
-        """Share of the budget used, 0…1; the steps count unless only time is limited."""
-        total = self.total_steps
-        by_steps = self.progress.step / total if total else 0.0
-        if math.isfinite(self.max_time_s):
-            by_steps = max(by_steps, self._elapsed_s() / self.max_time_s)
-        return min(1.0, by_steps)
-
-    def _budget_used(self) -> str | None:
-        patience = self.options.early_stopping
-        reached = {
-            "epochs": self.progress.epoch >= (self.options.epochs or math.inf),
-            "steps": self.progress.step >= (self.options.steps or math.inf),
-            "time": self.runtime.agree(self._elapsed_s() >= self.max_time_s)[0],
-            "early stopping": patience is not None and self.progress.bad_validations >= patience,
-        }
-        return next((reason for reason, is_reached in reached.items() if is_reached), None)
-
-    def _elapsed_s(self) -> float:
-        return self.progress.elapsed_s + time.perf_counter() - self._started_at_s
-
     # ---- parts
 
-    def _start(self) -> None:
+    def elapsed_s(self) -> float:
+        """Seconds of training so far, those before a resume included."""
+        return self.progress.elapsed_s + time.perf_counter() - self._started_at_s
+
+    def _clock_s(self) -> float:
+        """`elapsed_s` as all processes must see it: the leader's, where time limits the training
+        and so decides the learning rate."""
+        if math.isinf(self.budget.max_time_s):
+            return self.elapsed_s()
+        return float(self.runtime.from_leader(self.elapsed_s()))
+
+    def start(self) -> None:
+        """Starts the clock and tells the listeners what begins."""
         self._started_at_s = self._saved_at_s = time.perf_counter()
         self.progress.micro_batch = self.progress.micro_batch or self.options.micro_batch or 0
         n_parameters = sum(p.numel() for p in self.network.parameters())
@@ -430,7 +385,9 @@ class Trainer:
             "samples": len(self.train), "device": str(self.runtime.device),
             "precision": self.options.precision, "processes": self.runtime.world,
         }  # fmt: skip
-        self._emit(Started(facts=facts, step=self.progress.step, total_steps=self.total_steps))
+        self.emit(
+            Started(facts=facts, step=self.progress.step, total_steps=self.budget.total_steps)
+        )
 
     def _make_loader(self) -> Loader:
         options, world = self.options, self.runtime.world
@@ -469,28 +426,14 @@ class Trainer:
         # The wrapper looks at requires_grad when it is built.
         self.model = self._wrapped()
 
-    def _autocast(self) -> torch.autocast:
+    def autocast(self) -> torch.autocast:
+        """The context of a forward pass in the run's precision."""
         kind = torch.float16 if self.options.precision == "fp16" else torch.bfloat16
         device = self.runtime.device.type
         return torch.autocast(device, kind, enabled=self.options.precision != "fp32")
 
-    def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The batches, with the time spent waiting for each added up."""
-        while True:
-            start = time.perf_counter()
-            batch = next(batches, None)
-            self._waited_s += time.perf_counter() - start
-            if batch is None:
-                return
-            yield batch
-
-    def _reset_window(self) -> None:
-        self._window: dict[str, Any] = {}
-        self._window_n = 0
-        self._waited_s = 0.0
-        self._window_start = time.perf_counter()
-
-    def _emit(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
+        """Tells every listener, in the leading process."""
         self.progress.n_rows += isinstance(event, Stepped | Validated)
         if self.runtime.leads:
             for listener in self.listeners:

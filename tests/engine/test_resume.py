@@ -134,6 +134,7 @@ def test_a_stopped_run_saves_and_ends_as_if_left_alone(
     _assert_equal_runs(run, whole)
 
 
+@pytest.mark.slow
 def test_a_run_stopped_while_polishing_ends_as_if_left_alone(
     whole: Path, photos: Path, command: Command, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from img2img.config import TrainOptions
 from img2img.engine.checkpoint import FILE, read_checkpoint
 from img2img.engine.events import Event, Noted, Stepped, Validated
 from img2img.engine.optim import Ema, lr_factor, make_optimizer
+from img2img.engine.runtime import seed_step
 from img2img.engine.trainer import Trainer
 from img2img.errors import RunError
 
@@ -164,7 +165,10 @@ def test_clipping_bounds_the_step(trainer: Make) -> None:
 
 
 def _with_dropout(trainer: Trainer) -> Trainer:
-    trainer.network.body = nn.Sequential(nn.Dropout(0.3), trainer.network.body)
+    def drop(body: nn.Module, given: tuple[Tensor]) -> Tensor:
+        return nn.functional.dropout(given[0], 0.3, training=body.training)
+
+    trainer.network.body.register_forward_pre_hook(drop)
     return trainer
 
 
@@ -271,7 +275,7 @@ def test_a_time_budget_ends_the_training_with_a_validation(
 ) -> None:
     made, events = trainer(epochs=None, max_time="5s")
     # A second a step, by a clock of our own.
-    monkeypatch.setattr(made, "_elapsed_s", lambda: float(made.progress.step))
+    monkeypatch.setattr(made, "elapsed_s", lambda: float(made.progress.step))
     finished = made.fit()
     assert (finished.reason, finished.step) == ("time", 5)
     assert _of(Validated, events)[-1].step == 5
@@ -335,6 +339,17 @@ def test_polish_lowers_the_loss(float64: bool, trainer: Make) -> None:
 
 
 # ---- the machine
+
+
+def test_every_step_and_process_has_a_seed_of_its_own() -> None:
+    def draw(seed: int, step: int, rank: int) -> float:
+        seed_step(seed, step, rank)
+        return float(torch.rand(()))
+
+    keys = [(seed, step, rank) for seed in range(2) for step in range(3) for rank in range(2)]
+    draws = [draw(*key) for key in keys]
+    assert len(set(draws)) == len(keys)
+    assert draws == [draw(*key) for key in keys]
 
 
 class _Reads(TorchDispatchMode):
