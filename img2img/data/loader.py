@@ -115,8 +115,12 @@ class Loader:
 
     def _torch_loader(self) -> Any:
         if self._loader is None:
+            import cv2
             from torch.utils.data import DataLoader
 
+            # Before the processes fork: OpenCV's threads stay behind, and a child that ends their
+            # pool, as setNumThreads does, waits for them forever.
+            cv2.setNumThreads(1)
             self._loader = DataLoader(
                 self.encoder,  # type: ignore[arg-type]
                 batch_sampler=_Current(self),
@@ -124,7 +128,7 @@ class Loader:
                 num_workers=self._workers,
                 pin_memory=self._pin,
                 persistent_workers=True,
-                worker_init_fn=_one_thread,
+                multiprocessing_context="fork",  # they share the cache's memory map
             )
         return self._loader
 
@@ -152,14 +156,6 @@ class _Current:
 
 def _as_is(batch: Any) -> Any:
     return batch
-
-
-def _one_thread(worker: int) -> None:
-    import cv2
-    import torch
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
 
 
 def stack(encoded: list[dict[str, NDArray[Any]]]) -> "dict[str, Tensor]":

@@ -29,7 +29,7 @@ from img2img.engine.optim import (
 from img2img.engine.polish import polish
 from img2img.engine.progress import Budget, Progress, Window
 from img2img.engine.runtime import Runtime, Signals, caught_signals, seed_step
-from img2img.errors import Interrupted, RunError, UsageError
+from img2img.errors import DataError, Interrupted, RunError, UsageError
 from img2img.inference.predictor import Predictor
 from img2img.inference.torch_session import PREFIX, TorchSession
 from img2img.inference.weights import Card
@@ -334,8 +334,18 @@ class Trainer:
         return Checkpoint(card=card, tensors=tensors, state=state)
 
     def resume(self) -> None:
-        """Goes on from `last/` exactly where it stopped."""
-        saved = read_checkpoint(self.run / "last" / FILE)
+        """Goes on from `last/` exactly where it stopped.
+
+        Raises:
+            DataError: nothing was saved yet.
+            WeightsError: the checkpoint is damaged.
+        """
+        path = self.run / "last" / FILE
+        if not path.is_file():
+            raise DataError(
+                f"{self.run} was stopped before its first save: delete it and train anew."
+            )
+        saved = read_checkpoint(path)
         weights = saved.part(PREFIX)
         self.network.load_state_dict(saved.part("raw.") or weights)
         if self.ema is not None:

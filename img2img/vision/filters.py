@@ -53,7 +53,7 @@ class ImageFilter:
         """The target. `border` and `stages` (np.uint8 rounds between the stages) exist for the
         baselines that show what those two habits cost."""
         if self.function is not None:
-            return _checked(self.function(image), image)
+            return _answer_of(self.function, image)
         grey = _rounded(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2GRAY), stages)
         if self.blur_size:
             size = (self.blur_size, self.blur_size)
@@ -199,8 +199,12 @@ def _load_function(target: str) -> Callable[[Image], NDArray[np.generic]]:
     return function  # type: ignore[no-any-return]
 
 
-def _checked(answer: NDArray[np.generic], image: Image) -> Plane:
-    plane = np.asarray(answer, np.float32)
+def _answer_of(function: Callable[[Image], NDArray[np.generic]], image: Image) -> Plane:
+    try:
+        plane = np.asarray(function(image.copy()), np.float32)
+    except Exception as error:  # a user's code may raise anything
+        name = getattr(function, "__name__", "")
+        raise DataError(f"the filter function {name} failed: {error!r}.") from error
     if plane.shape == (*image.shape[:2], 1):
         plane = plane[..., 0]
     if plane.shape != image.shape[:2]:
