@@ -11,8 +11,9 @@ import math
 import re
 import tomllib
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
@@ -30,18 +31,43 @@ def option(
     unit: str = "",
     low: float | None = None,
     high: float | None = None,
+    odd: bool = False,
+    check: Callable[[Any], object] | None = None,
     panel: str = "",
 ) -> Any:
-    """A dataclass field that is an option: `flag` names its command-line flag, if it has one."""
+    """A dataclass field that is an option.
+
+    Args:
+        flag: its command-line flag, if it has one.
+        odd: whether numbers must be odd; 0 stands for none where `low` allows it.
+        check: raises UsageError for a value that does not fit.
+    """
     metadata = {
         "help": help,
         "flag": flag,
         "unit": unit,
         "low": low,
         "high": high,
+        "odd": odd,
+        "check": check,
         "panel": panel,
     }
     return field(default=default, metadata=metadata)
+
+
+_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration_s(text: str) -> float:
+    """Seconds of `90s`, `10m` or `2h`; a bare number counts as seconds.
+
+    Raises:
+        UsageError: the text has another form.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if match is None or float(match[1]) == 0:
+        raise UsageError(f"--max-time cannot be {text!r}: write for example 90s, 10m or 2h.")
+    return float(match[1]) * _UNITS_S[match[2] or "s"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +79,11 @@ class TrainOptions:
     )
     steps: int | None = option(None, "Optimiser steps.", flag="--steps", low=1, panel="Budget")
     max_time: str | None = option(
-        None, "Training time, such as 90s, 10m or 2h.", flag="--max-time", panel="Budget"
+        None,
+        "Training time, such as 90s, 10m or 2h.",
+        flag="--max-time",
+        check=parse_duration_s,
+        panel="Budget",
     )
     epoch_size: int | None = option(
         None,
@@ -77,8 +107,9 @@ class TrainOptions:
     optimizer: Literal["adamw", "adam", "sgd"] = option(
         "adamw", "Optimiser.", flag="--optimizer", panel="Learning"
     )
-    beta1: float = option(0.9, "First momentum of Adam, momentum of SGD.", low=0.0, high=1.0)
-    beta2: float = option(0.999, "Second momentum of Adam.", low=0.0, high=1.0)
+    # torch's Adam takes no momentum of 1.
+    beta1: float = option(0.9, "First momentum of Adam, momentum of SGD.", low=0.0, high=0.999999)
+    beta2: float = option(0.999, "Second momentum of Adam.", low=0.0, high=0.999999)
     weight_decay: float = option(0.01, "Weight decay (AdamW: decoupled).", low=0.0)
     schedule: Literal["constant", "cosine", "one-cycle", "plateau"] = option(
         "cosine", "Course of the learning rate.", flag="--schedule", panel="Learning"
@@ -96,7 +127,9 @@ class TrainOptions:
     )
     polish_samples: int = option(16, "Samples of that batch.", low=1)
     polish_float64: bool = option(True, "Polish in float64.")
-    seed: int = option(0, "Seed of everything random.", flag="--seed", low=0, panel="Learning")
+    seed: int = option(
+        0, "Seed of everything random.", flag="--seed", low=0, high=2**31 - 1, panel="Learning"
+    )
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", flag="--device", panel="Machine")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
         "auto", "Number format of the network.", flag="--precision", panel="Machine"
@@ -145,7 +178,9 @@ class DataOptions:
     )
     val_share: float = option(0.1, "Share of groups kept for validation.", low=0.0, high=0.9)
     test_share: float = option(0.1, "Share of groups kept for the test.", low=0.0, high=0.9)
-    split_seed: int = option(0, "Seed of the division into train, val and test.", low=0)
+    split_seed: int = option(
+        0, "Seed of the division into train, val and test.", low=0, high=2**31 - 1
+    )
     download: bool = option(
         False, "Allow downloads (data sets, pretrained encoders).", flag="--download", panel="Data"
     )
@@ -239,13 +274,23 @@ def parse_option(kind: type, group: str, name: str, value: Any) -> Any:
         parsed = _parse(get_type_hints(kind)[name], value)
     except (ValueError, TypeError) as error:
         raise UsageError(f"{label} cannot be {value!r}: {error}.") from None
+    if wrong := _limit_broken(parsed, metadata):
+        raise UsageError(f"{label} cannot be {value!r}: it must be {wrong}.")
+    check = metadata.get("check")
+    if check is not None and parsed is not None:
+        check(parsed)
+    return parsed
+
+
+def _limit_broken(value: Any, metadata: Mapping[str, Any]) -> str:
+    """What a number must be and is not; empty if nothing."""
+    if not isinstance(value, int | float):
+        return ""
     for word, limit, wrong in (("least", "low", -1), ("most", "high", 1)):
         bound = metadata.get(limit)
-        if bound is None or not isinstance(parsed, int | float):
-            continue
-        if (parsed - bound) * wrong > 0:
-            raise UsageError(f"{label} cannot be {value!r}: it must be at {word} {bound:g}.")
-    return parsed
+        if bound is not None and (value - bound) * wrong > 0:
+            return f"at {word} {bound if isinstance(bound, int) else f'{bound:g}'}"
+    return "odd" if metadata.get("odd") and value and value % 2 == 0 else ""
 
 
 def _parse(kind: Any, value: Any) -> Any:
@@ -257,7 +302,10 @@ def _parse(kind: Any, value: Any) -> Any:
         return _parse(inner[0], value)
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
-            raise ValueError(f"choose from {', '.join(map(str, get_args(kind)))}")
+            names = [str(name) for name in get_args(kind)]
+            near = get_close_matches(str(value), names, n=1, cutoff=0.5)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ValueError(f"choose from {', '.join(names)}{hint}")
         return value
     if get_origin(kind) is tuple:
         parts = value.split(",") if isinstance(value, str) else list(value)
@@ -327,18 +375,3 @@ def read_config(path: Path) -> dict[str, Any]:
     """The JSON object that `Config.to_json` wrote."""
     loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return loaded
-
-
-_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def parse_duration_s(text: str) -> float:
-    """Seconds of `90s`, `10m` or `2h`; a bare number counts as seconds.
-
-    Raises:
-        UsageError: the text has another form.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if match is None or float(match[1]) == 0:
-        raise UsageError(f"--max-time cannot be {text!r}: write for example 90s, 10m or 2h.")
-    return float(match[1]) * _UNITS_S[match[2] or "s"]

@@ -36,6 +36,8 @@ def _values(hint: Any, metadata: Any) -> st.SearchStrategy[Any]:
         return _values(inner, metadata) if inner is str else st.none() | _values(inner, metadata)
     if get_origin(hint) is Literal:
         return st.sampled_from(arms)
+    if metadata["check"] is parse_duration_s:
+        return st.sampled_from(["90s", "10m", "1.5h"])
     low, high = metadata["low"], metadata["high"]
     return {
         bool: st.booleans(),
@@ -144,7 +146,14 @@ def test_every_option_is_described_and_its_default_is_valid() -> None:
         ("lr", -1, "at least 0"),
         ("ema", "1.5", "at most 1"),
         ("compile", "perhaps", "true or false"),
-        ("optimizer", "adan", "choose from adamw, adam, sgd"),
+        ("optimizer", "adan", r"choose from adamw, adam, sgd \(did you mean 'adam'\?\)"),
+        ("schedule", "cosin", "did you mean 'cosine'"),
+        ("schedule", "xyz", "plateau[.]"),
+        ("schedule", 3, "choose from"),
+        ("beta1", "1", "beta1 cannot be '1': it must be at most 0.999999"),
+        ("beta2", 1, "at most 0.999999"),
+        ("seed", "99999999999", "--seed cannot be '99999999999': it must be at most 2147483647"),
+        ("max_time", "10x", "--max-time cannot be '10x'"),
         ("name", 3, "text"),
         ("lr", [1], "a number"),
     ],
@@ -153,6 +162,21 @@ def test_wrong_values_are_refused_by_name(name: str, value: Any, named: str) -> 
     with pytest.raises(UsageError, match=named) as caught:
         parse_option(TrainOptions, "train", name, value)
     assert "\n" not in str(caught.value)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Odd:
+    side: int = option(3, "Side.", low=1, odd=True)
+    blur: int | None = option(None, "Side, 0 for none.", low=0, odd=True)
+
+
+def test_even_numbers_are_refused_where_odd_ones_are_wanted() -> None:
+    for name in ("side", "blur"):
+        with pytest.raises(UsageError, match=f"task.{name} cannot be '4': it must be odd"):
+            parse_option(_Odd, "task", name, "4")
+        assert parse_option(_Odd, "task", name, "5") == 5
+    assert parse_option(_Odd, "task", "blur", "0") == 0
+    assert parse_option(_Odd, "task", "blur", "none") is None
 
 
 @pytest.mark.parametrize("value", ["inf", float("inf"), "-inf"])

@@ -49,9 +49,9 @@ def train(
     option, 3 unusable data, 75 interrupted and saved (go on with --resume).
     """
     from img2img.config import parse_set, read_toml
-    from img2img.engine.run import check_new, load_config, next_run_folder, prepare, resolve
+    from img2img.engine.run import load_config, prepare, resolve
     from img2img.engine.runtime import running
-    from img2img.errors import UsageError
+    from img2img.errors import Img2ImgError, UsageError
 
     layers: list[Any] = [("flag", flags), ("flag", parse_set(set_ or []))]
     if config is not None:
@@ -67,17 +67,32 @@ def train(
     else:
         resolved = resolve(task, layers)
     with running(resolved.train.device) as runtime:
-        run = resume or out or Path(runtime.from_leader(str(next_run_folder(task))))
-        if resume is None:
-            check_new(run)
-        runtime.barrier()
-        plan = prepare(resolved, runtime, init=init, fresh=resume is None)
+        run = resume or _new_folder(task, out, runtime, reserve=not dry_run)
+        try:
+            plan = prepare(resolved, runtime, init=init, fresh=resume is None)
+        except Img2ImgError:
+            if resume is None and out is None and runtime.leads and run.is_dir():
+                run.rmdir()
+            raise
         if dry_run:
             from img2img.cli.dry_run import show
 
             show(plan, runtime, run)
             return
         _train(plan, runtime, run, resumed=resume is not None, quiet=quiet)
+
+
+def _new_folder(task: str, out: Path | None, runtime: Any, *, reserve: bool) -> Path:
+    """The folder of a new run; the leader chooses it, and takes it unless nothing is trained."""
+    from img2img.engine.run import check_new, next_run_folder, reserve_run_folder
+
+    folder = out
+    if folder is None and runtime.leads:
+        folder = reserve_run_folder(task) if reserve else next_run_folder(task)
+    folder = Path(runtime.from_leader(str(folder)))
+    check_new(folder)
+    runtime.barrier()
+    return folder
 
 
 def _train(plan: Any, runtime: Any, run: Path, *, resumed: bool, quiet: bool) -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from img2img.data.cache import PixelCache
 from img2img.data.sample import Sample
+from img2img.errors import Img2ImgError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,7 +98,11 @@ class Loader:
         return max(1, samples // self._batch_size)
 
     def epoch(self, epoch: int, *, skip: int = 0) -> "Iterator[dict[str, Tensor]]":
-        """The batches of an epoch after the first `skip`."""
+        """The batches of an epoch after the first `skip`.
+
+        Raises:
+            DataError: a file became unreadable; as a batch is read, whichever process found it.
+        """
         keys = epoch_keys(
             len(self.encoder.cache.dataset),
             seed=self.encoder.seed,
@@ -110,8 +115,9 @@ class Loader:
         self._batches = [[(int(p), int(i)) for p, i in batch] for batch in mine]
         self._skip = skip
         if self._workers == 0:
-            return (self.encoder.__getitems__(batch) for batch in self._batches[skip:])
-        return iter(self._torch_loader())
+            batches = (self.encoder.__getitems__(batch) for batch in self._batches[skip:])
+            return map(_pinned, batches) if self._pin else batches
+        return map(_raised, iter(self._torch_loader()))
 
     def _torch_loader(self) -> Any:
         if self._loader is None:
@@ -122,7 +128,7 @@ class Loader:
             # pool, as setNumThreads does, waits for them forever.
             cv2.setNumThreads(1)
             self._loader = DataLoader(
-                self.encoder,  # type: ignore[arg-type]
+                _Answers(self.encoder),  # type: ignore[arg-type]
                 batch_sampler=_Current(self),
                 collate_fn=_as_is,
                 num_workers=self._workers,
@@ -141,6 +147,20 @@ class Loader:
         return self._batches[self._skip :]
 
 
+class _Answers:
+    """Batches of an encoder, errors among them: torch would wrap one that is raised in a loader
+    process into a traceback, so it travels as a value and is raised where batches are read."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+
+    def __getitems__(self, keys: list[tuple[int, int]]) -> "dict[str, Tensor] | Img2ImgError":
+        try:
+            return self._encoder.__getitems__(keys)
+        except Img2ImgError as error:
+            return error
+
+
 class _Current:
     """The batch sampler of a loader whose processes outlive the epoch."""
 
@@ -156,6 +176,16 @@ class _Current:
 
 def _as_is(batch: Any) -> Any:
     return batch
+
+
+def _raised(batch: "dict[str, Tensor] | Img2ImgError") -> "dict[str, Tensor]":
+    if isinstance(batch, Img2ImgError):
+        raise batch
+    return batch
+
+
+def _pinned(batch: "dict[str, Tensor]") -> "dict[str, Tensor]":
+    return {key: tensor.pin_memory() for key, tensor in batch.items()}
 
 
 def stack(encoded: list[dict[str, NDArray[Any]]]) -> "dict[str, Tensor]":

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from img2img.errors import WeightsError
-from img2img.inference.torch_session import PREFIX
 from img2img.inference.weights import KEY, Card
 
 FILE = "checkpoint.safetensors"
@@ -80,11 +78,3 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(
         card=Card.from_json(metadata.get(KEY), str(path)), tensors=tensors, state=state
     )
-
-
-def save_weights(path: Path, checkpoint: Checkpoint, *, half: bool) -> None:
-    """Only what a prediction needs, optionally with floats stored as fp16."""
-    network = {k: v for k, v in checkpoint.tensors.items() if k.startswith(PREFIX)}
-    if half:
-        network = {k: v.half() if v.dtype == torch.float32 else v for k, v in network.items()}
-    write_checkpoint(path, Checkpoint(card=checkpoint.card, tensors=network, state={}))

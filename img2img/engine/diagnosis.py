@@ -21,11 +21,9 @@ def diagnose_nan(trainer: "Trainer", bad: list[str], keys: list[Any]) -> str:
         advice.append("--precision fp32")
     if trainer.options.clip_norm is None:
         advice.append("--set train.clip_norm=1")
-    last = trainer.run / "last"
-    kept = f"the last good checkpoint is {last}" if last.exists() else "nothing was saved before"
     lr = trainer.optimizer.param_groups[0]["lr"]
     return (
         f"{', '.join(bad)} is not finite at step {progress.step} (lr {lr:.2g}, "
-        f"{trainer.options.precision}); {where}{among}; {kept}; "
-        f"try {' or '.join(advice)}."
+        f"{trainer.options.precision}); {where}{among}; the last good "
+        f"checkpoint is {trainer.run / 'last'}; try {' or '.join(advice)}."
     )

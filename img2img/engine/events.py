@@ -94,7 +94,10 @@ class JsonLines:
 
     def __init__(self, path: Path, *, keep: int) -> None:
         rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        path.write_text("".join(f"{row}\n" for row in rows[:keep]), encoding="utf-8")
+        if len(rows) > keep:
+            beside = path.with_name(f".{path.name}.part")
+            beside.write_text("".join(f"{row}\n" for row in rows[:keep]), encoding="utf-8")
+            beside.replace(path)
         self._path = path
 
     def __call__(self, event: Event) -> None:

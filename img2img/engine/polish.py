@@ -15,8 +15,9 @@ _CHUNK = 20
 """Iterations between two rows of the log."""
 
 
-def polish(trainer: "Trainer") -> None:
-    """Minimises the objective on one augmented batch and puts the result into the network.
+def polish(trainer: "Trainer") -> bool:
+    """Minimises the objective on one augmented batch and puts the result into the network; false,
+    with the network as it was, if a signal arrived meanwhile.
 
     Full-batch L-BFGS with a strong Wolfe line search (Nocedal, Wright: Numerical Optimization,
     2006, algorithms 7.5 and 3.5). In float64 by default: in float32 it stalls once the loss
@@ -51,12 +52,13 @@ def polish(trainer: "Trainer") -> None:
                     elapsed_s=trainer.elapsed_s())
         )  # fmt: skip
         if trainer.signals.caught:
-            raise trainer.interrupted()  # `last/` holds the weights from before
+            return False
         stalled = not loss < before
         if stalled and done:
             break
         before = loss
     trainer.network.load_state_dict(network.float().state_dict())
+    return True
 
 
 def _fixed_batch(trainer: "Trainer") -> dict[str, Tensor]:

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 
 from img2img import __version__
-from img2img.config import Config, Layer, read_config
+from img2img.config import Config, Layer
 from img2img.data.sample import Splits
 from img2img.data.split import check_unchanged, split_to_json
 from img2img.engine.checkpoint import FILE
 from img2img.engine.events import Finished, JsonLines, Listener, Noted
-from img2img.engine.runtime import Runtime, decide_precision, use_exact_fp32
+from img2img.engine.runtime import Runtime, decide_precision, local_world, use_exact_fp32
 from img2img.engine.trainer import Trainer
-from img2img.errors import DataError, UsageError
+from img2img.errors import DataError, RunError, UsageError
 from img2img.inference.export import export_onnx
 from img2img.inference.torch_session import load_network
 from img2img.inference.weights import KEY, Card, find_weights, read_header
@@ -59,6 +59,8 @@ def schema_of(kind: type[Task[Any, Any]], model: str) -> dict[str, type]:
 def replace_budget(config: Config) -> Config:
     """Drops the default budgets where the user gave one."""
     budgets = ("epochs", "steps", "max_time")
+    if all(getattr(config.train, budget) is None for budget in budgets):
+        raise UsageError("the training would never end: give --epochs, --steps or --max-time.")
     asked = [b for b in budgets if config.origins.get(f"train.{b}", "task default") not in
              ("task default", "default")]  # fmt: skip
     if not asked:
@@ -79,7 +81,7 @@ def load_config(run: Path, layers: list[Layer]) -> Config:
     path = run / "config.json"
     if not path.is_file():
         raise UsageError(f"--resume {run} is no run folder: it has no config.json.")
-    saved = read_config(path)
+    saved = _read_json(path)
     for _, groups in layers:
         for group, options in groups.items():
             for name in options:
@@ -151,6 +153,7 @@ def prepare(config: Config, runtime: Runtime, *, init: str | None, fresh: bool) 
 def make_card(config: Config, network: Network, runtime: Runtime) -> Card:
     """What the weights of this training say of themselves."""
     options = config.to_json()["options"]
+    options["data"]["source"] = None  # a path of the trainer's machine is nobody else's business
     device = torch.cuda.get_device_name() if runtime.device.type == "cuda" else "cpu"
     return Card(
         task=config.task,
@@ -182,8 +185,7 @@ def train(
     """
     config = plan.config
     if resume:
-        saved = json.loads((out / "split.json").read_text(encoding="utf-8"))
-        check_unchanged(saved, plan.splits)
+        check_unchanged(_read_json(out / "split.json"), plan.splits)
     if runtime.leads:
         shutil.rmtree(out / "cache", ignore_errors=True)
     runtime.barrier()
@@ -201,15 +203,29 @@ def train(
     trainer.listeners = [*([log] if log else []), *listeners]
     for listener in trainer.listeners if runtime.leads else []:
         listener(Noted(text=plan.note))
-    finished = trainer.fit()
+    try:
+        finished = trainer.fit()
+    finally:
+        if runtime.leads:
+            shutil.rmtree(out / "cache", ignore_errors=True)
     if runtime.leads:
-        shutil.rmtree(out / "cache", ignore_errors=True)
-        export_run(out)
+        problem = _try_export(out)
         report(out, plan.task, plan.splits, trainer.listeners)
         for listener in trainer.listeners:
             listener(finished)
+        if problem is not None:
+            raise problem
     runtime.barrier()
     return finished
+
+
+def _try_export(run: Path) -> RunError | None:
+    """Exports the best weights; a failure waits until the report is written."""
+    try:
+        export_run(run)
+    except RunError as error:
+        return error
+    return None
 
 
 def export_run(run: Path) -> Path:
@@ -233,6 +249,17 @@ def check_new(out: Path) -> None:
         )
 
 
+def reserve_run_folder(task: str) -> Path:
+    """Makes `next_run_folder` at once, so that two trainings started together take two."""
+    while True:
+        folder = next_run_folder(task)
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+
+
 def next_run_folder(task: str, base: Path = Path("runs")) -> Path:
     """`runs/TASK-N`, N one more than the greatest there is."""
     taken = [path.name.removeprefix(f"{task}-") for path in base.glob(f"{task}-*")]
@@ -251,7 +278,7 @@ def _workers(config: Config, runtime: Runtime) -> int:
 
     if config.train.workers is not None or runtime.device.type != "cuda":
         return config.train.workers or 0
-    return min(8, max(0, (os.cpu_count() or 1) // runtime.world - 1))
+    return min(8, max(0, (os.cpu_count() or 1) // local_world() - 1))
 
 
 def _initialise(network: Network, init: str, task: str) -> str:
@@ -268,6 +295,14 @@ def _initialise(network: Network, init: str, task: str) -> str:
         )
     network.load_state_dict({key: source[key] for key in ours})
     return f"started from the weights {files.name}"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}; train anew.") from None
+    return content
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

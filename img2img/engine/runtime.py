@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -45,6 +45,11 @@ def keep_freed_memory() -> None:
 def ranks() -> tuple[int, int]:
     """(number of this process, number of processes) under `torchrun`, else (0, 1)."""
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+def local_world() -> int:
+    """Number of processes on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,6 +122,19 @@ class Runtime:
         distributed.all_gather_object(boxes, rows, group=self._group)
         return [row for box in boxes for row in box]
 
+    def mean(self, values: dict[str, float]) -> dict[str, float]:
+        """The mean over all processes of each value."""
+        shares = self.gather([values])
+        return {name: sum(share[name] for share in shares) / len(shares) for name in values}
+
+    def copy_from_leader(self, tensors: "Iterable[torch.Tensor]") -> None:
+        """Overwrites the tensors of every process with the leader's."""
+        if self.world > 1:
+            from torch import distributed
+
+            for tensor in tensors:
+                distributed.broadcast(tensor, src=0)
+
     def barrier(self) -> None:
         """Waits for every process."""
         self.agree(False)
@@ -172,7 +190,7 @@ def decide_precision(wanted: str, device: "torch.device", *, in_fp32: bool) -> s
     if in_fp32:
         return "fp32"
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return "bf16" if probe_step_s("bf16") < 0.9 * probe_step_s("fp32") else "fp32"
 
 

@@ -101,16 +101,19 @@ class Trainer:
         if self.progress.step and is_over and not self._polish_is_due():
             done = f"finished already, at step {self.progress.step}"
             self.emit(Noted(text=f"{done}: raise --epochs, --steps or --max-time to go on."))
+        if self.progress.step == 0:
+            self._save("last")
         with caught_signals() as self.signals:
             while (reason := self.budget.reached(self.progress, self._clock_s())) is None:
                 self.progress.polished = False
                 reason = self.epoch()
-                self._stop_at_nan(self.window.losses())
+                self._stop_at_nan(self.runtime.mean(self.window.losses()))
                 if reason == "epoch":
                     self.progress.epoch += 1
                     self.progress.step_in_epoch = 0
-                self._validate()
-                self._save("last")
+                with self.window.paused():
+                    self._validate()
+                    self._save("last")
             if self.progress.validated_step != self.progress.step:
                 # Stopped between the last step and its validation, and resumed.
                 self._validate()
@@ -129,7 +132,7 @@ class Trainer:
         """Trains to the end of the epoch, or of the budget; says which."""
         progress = self.progress
         self._freeze_encoder(progress.epoch < self.options.freeze_encoder_epochs)
-        self.network.train()
+        self._to_training_mode()
         batches = self.loader.epoch(progress.epoch, skip=progress.step_in_epoch)
         for batch in self.window.timed(batches):
             self._step(batch)
@@ -143,7 +146,8 @@ class Trainer:
                 self.signals.caught, self._save_is_due(), self.elapsed_s() >= self.budget.max_time_s
             )
             if interrupted or save_due:
-                self._save("last")
+                with self.window.paused():
+                    self._save("last")
             if interrupted:
                 raise self.interrupted()
             if time_over:
@@ -229,6 +233,8 @@ class Trainer:
         if count == 0:
             return {}
         trained = self._swap_in_average()
+        # Batch statistics are each process's own until the next step; the leader's are saved.
+        self.runtime.copy_from_leader(self.network.buffers())
         session = TorchSession(self.network, self.runtime.device, self.card, name="training")
         predictor = Predictor(self.task, session)
         mine = range(self.runtime.rank, count, self.runtime.world)
@@ -236,7 +242,7 @@ class Trainer:
         metrics = collect(self.runtime.gather(rows)).metrics(self.task)
         if trained is not None:
             self.network.load_state_dict(trained)
-        self.network.train()
+        self._to_training_mode()
         return metrics
 
     def _swap_in_average(self) -> dict[str, Tensor] | None:
@@ -252,12 +258,15 @@ class Trainer:
 
     def _polish(self) -> None:
         """The closing phase: L-BFGS on one fixed batch, validated like an epoch."""
+        is_done = True
         if self.runtime.leads:
-            self._swap_in_average()
-            polish(self)
-        if self.runtime.world > 1:
-            for tensor in self.network.state_dict().values():
-                torch.distributed.broadcast(tensor, src=0)
+            trained = self._swap_in_average()
+            is_done = polish(self)
+            if trained is not None and not is_done:
+                self.network.load_state_dict(trained)
+        if self.runtime.agree(not is_done)[0]:
+            raise self.interrupted()  # `last/` holds the weights from before
+        self.runtime.copy_from_leader(self.network.state_dict().values())
         if self.ema is not None:
             self.ema = Ema(self.network, self.ema.decay)
         self.progress.polished = True
@@ -267,7 +276,7 @@ class Trainer:
 
     def _log(self) -> None:
         """One row of means; between these rows steps never wait for the device."""
-        losses = self.window.losses()
+        losses = self.runtime.mean(self.window.losses())
         elapsed_s = self.window.elapsed_s
         self._stop_at_nan(losses)
         self.emit(
@@ -324,6 +333,7 @@ class Trainer:
         tensors = {f"{PREFIX}{key}": value for key, value in used.items()}
         state: dict[str, Any] = {"step": self.progress.step}
         if whole:
+            tensors |= {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
             if self.ema is not None:
                 tensors |= {f"raw.{key}": value for key, value in trained.items()}
             tensors |= {f"optimizer.{k}": v for k, v in optimizer_tensors(self.optimizer).items()}
@@ -351,6 +361,7 @@ class Trainer:
         if self.ema is not None:
             for key, value in weights.items():
                 self.ema.tensors[key].copy_(value)
+        self.objective.load_state_dict(saved.part("objective."))
         restore_optimizer(self.optimizer, saved.part("optimizer."))
         self.progress = Progress(**saved.state)
         if self.progress.loss_scale is not None:
@@ -366,6 +377,9 @@ class Trainer:
             raise RunError(diagnose_nan(self, ["a saved tensor"], []))
         if self.runtime.leads:
             write_checkpoint(self.run / name / FILE, checkpoint)
+            if name == "best":
+                # It would answer for the weights before these.
+                (self.run / "best.onnx").unlink(missing_ok=True)
 
     def _save_is_due(self) -> bool:
         if self.options.save_every is not None:
@@ -435,6 +449,13 @@ class Trainer:
         encoder.requires_grad_(not frozen)
         # The wrapper looks at requires_grad when it is built.
         self.model = self._wrapped()
+
+    def _to_training_mode(self) -> None:
+        """Training mode, but for a frozen encoder: its batch statistics stay as well."""
+        self.network.train()
+        encoder = self.network.encoder
+        if encoder is not None and not next(encoder.parameters()).requires_grad:
+            encoder.eval()
 
     def autocast(self) -> torch.autocast:
         """The context of a forward pass in the run's precision."""

@@ -19,7 +19,9 @@ class FilterNet(nn.Module):
 
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Options(ModelOptions):
-        kernel_size: int = option(5, "Side of the convolution, odd.", low=1, high=63, unit="px")
+        kernel_size: int = option(
+            5, "Side of the convolution, odd.", low=1, high=63, odd=True, unit="px"
+        )
         pairs: int = option(1, "Pairs of responses, each with a magnitude.", low=1, high=256)
 
     # sqrt has no gradient at 0; this constant moves a flat area by 0.0003 levels at most.

@@ -106,11 +106,6 @@ def panels(task: Task[Any, Any], sample: Sample, result: Any) -> list[Panel]:
     return shown
 
 
-def sample_picture(task: Task[Any, Any], sample: Sample, result: Any) -> Image:
-    """The `panels` of a sample as one row, (H, W, 3) uint8 RGB."""
-    return sheet(panels(task, sample, result))
-
-
 def sheet(shown: Sequence[Panel]) -> Image:
     """Panels as one row, (H, W, 3) uint8 RGB."""
     return side_by_side([panel.image for panel in shown], [panel.caption for panel in shown])

@@ -40,10 +40,13 @@ class SobelOptions(TaskOptions):
     output: Literal["auto", "magnitude", "signed", "x", "y"] = option(
         "auto", "Magnitude, or signed values around 128 (x and y: one derivative)."
     )
-    kernel_size: int = option(3, "Side of the kernel, odd.", unit="pixels", low=1, high=31)
-    blur_size: int | None = option(
-        None, "Side of the Gaussian before it; left out: 3 for derivatives.", unit="pixels", low=0
+    kernel_size: int = option(
+        3, "Side of the kernel, odd.", unit="pixels", low=1, high=31, odd=True
     )
+    blur_size: int | None = option(
+        None, "Side of the Gaussian before it, odd; 0: none; left out: 3 for derivatives.",
+        unit="pixels", low=0, high=31, odd=True,
+    )  # fmt: skip
     scale: float = option(1.0, "Factor on the kernel.")
     loss: Literal["l1", "l2"] = option("l1", "Absolute or squared distance, aware of clipping.")
     mix_colours: float = option(

@@ -1,9 +1,12 @@
 """The cache gives what decoding gives, whatever fits into it."""
 
+import errno
 import multiprocessing
+import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,6 +62,53 @@ def test_each_picture_within_the_budget_is_decoded_once(tmp_path: Path) -> None:
     for index in [*range(5), *range(5), 2]:
         cache.sample(index)
     assert data.n_read.tolist() == [1, 1, 3, 2, 2]
+    assert cache.n_cached == 2
+
+
+def test_another_budget_goes_on_with_the_same_file(tmp_path: Path) -> None:
+    for budget_mb in (1, 16, 1, 16):
+        data = Counting(SIZES)
+        cache = PixelCache(data, tmp_path / "pixels.u8", budget_mb=budget_mb)
+        for index in (0, 1, 3, 2):
+            expected = data.pixels(data.records[index])
+            np.testing.assert_array_equal(cache.sample(index).image, expected)
+    assert data.n_read.tolist() == [1, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_costs_the_cache_alone(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int, start: int, n_bytes: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    data = Counting(SIZES)
+    cache = PixelCache(data, tmp_path / "cache" / "pixels.u8", budget_mb=16)
+    assert cache.n_cached == 0
+    assert list((tmp_path / "cache").iterdir()) == []
+    for _ in range(2):
+        np.testing.assert_array_equal(cache.sample(2).image, data[2].image)
+
+
+def test_the_file_is_no_sparse_one(tmp_path: Path) -> None:
+    path = tmp_path / "pixels.u8"
+    PixelCache(Counting(SIZES), path, budget_mb=16)
+    assert path.stat().st_blocks * 512 >= path.stat().st_size
+
+
+def test_without_posix_fallocate_there_is_a_cache_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+    assert PixelCache(Counting(SIZES), tmp_path / "pixels.u8", budget_mb=16).n_cached == 5
+
+
+@pytest.mark.parametrize("budget_mb", [0, 16])
+def test_pixels_cannot_be_changed_in_place(budget_mb: int, tmp_path: Path) -> None:
+    cache = PixelCache(Counting(SIZES), tmp_path / "pixels.u8", budget_mb=budget_mb)
+    with pytest.raises(ValueError, match="read-only"):
+        cache.sample(0).image[:] = 0
 
 
 def test_without_a_budget_or_a_file_nothing_is_kept(tmp_path: Path) -> None:

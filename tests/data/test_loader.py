@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from img2img.data.cache import PixelCache
 from img2img.data.loader import Encoder, Loader, epoch_keys
 from img2img.data.sample import Dataset, Image, Record, Sample
+from img2img.errors import DataError
 
 torch.set_num_threads(1)
 
@@ -136,3 +137,27 @@ def test_a_loader_reads_through_the_cache(tmp_path: Path) -> None:
     seen = [batch["image"][:, 0, 0, 0].tolist() for batch in loader.epoch(0)]
     keys = epoch_keys(6, seed=0, epoch=0, batch_size=3, epoch_size=None)
     assert [index for batch in seen for index in batch] == keys[:, 1].tolist()
+
+
+def _unreadable(sample: Sample, rng: np.random.Generator) -> dict[str, Any]:
+    raise DataError("photo.jpg cannot be read: it is cut.")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_unreadable_data_are_named_in_one_sentence_whoever_reads_them(workers: int) -> None:
+    encoder = Encoder(_unreadable, PixelCache(Numbered(4), None, budget_mb=0), 0)
+    with pytest.raises(DataError) as caught:
+        next(Loader(encoder, batch_size=2, workers=workers).epoch(0))
+    assert str(caught.value) == "photo.jpg cannot be read: it is cut."
+
+
+def test_batches_are_pinned_without_loader_processes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[torch.Tensor] = []
+
+    def pin_memory(tensor: torch.Tensor) -> torch.Tensor:
+        pinned.append(tensor)
+        return tensor
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
+    batch = next(_loader(4, batch_size=4, pin=True).epoch(0))
+    assert [id(tensor) for tensor in batch.values()] == [id(tensor) for tensor in pinned]

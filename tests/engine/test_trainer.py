@@ -247,11 +247,12 @@ def test_nan_is_never_saved_between_two_rows(trainer: Make) -> None:
     assert read_checkpoint(made.run / "last" / FILE).state["step"] == 3
 
 
-def test_nan_before_the_first_save_claims_no_checkpoint(trainer: Make) -> None:
+def test_a_training_saves_before_its_first_step(trainer: Make) -> None:
     made, _ = trainer(steps=20)
     made.objective = _Poisoned(made, at=0)
-    with pytest.raises(RunError, match="nothing was saved"):
+    with pytest.raises(RunError, match="the last good checkpoint"):
         made.fit()
+    assert read_checkpoint(made.run / "last" / FILE).state["step"] == 0
 
 
 # ---- budgets
@@ -369,7 +370,7 @@ def test_only_rows_of_the_log_read_values_from_the_device(trainer: Make) -> None
     made, _ = trainer(epochs=1, n_train=48, batch_size=4, log_every=5, ema=0.9, clip_norm=1.0)
     with _Reads(made) as reads:
         made.fit()
-    assert reads.steps == {5, 10, 12}
+    assert reads.steps == {0, 5, 10, 12}  # 0: saved before the first step
 
 
 def test_bf16_trains_and_saves_float32(trainer: Make) -> None:

@@ -10,7 +10,6 @@ from img2img.report.draw import (
     grid,
     label,
     panels,
-    sample_picture,
     side_by_side,
 )
 from img2img.tasks.sobel import Sobel, SobelOptions
@@ -161,10 +160,3 @@ def test_panels_without_a_picture_or_a_truth(sample):
     assert [panel.caption for panel in drawn] == ["input", "answer", "truth"]
     assert np.array_equal(drawn[1].image, Drawn(SobelOptions()).draw(sample.image, answer))
     assert len(panels(Blind(SobelOptions()), sample, answer)) == 2
-
-
-def test_sample_picture_is_one_row(sample):
-    task = Sobel(SobelOptions())
-    sheet = sample_picture(task, sample, task.truth(sample))
-    assert sheet.shape[1] > 4 * 100 > 0
-    assert sheet.shape[0] < sheet.shape[1]
