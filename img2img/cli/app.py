@@ -42,8 +42,9 @@ def _options(
     """Train, evaluate, run and ship image-to-image networks.
 
     Exit codes: 0 done, 1 some inputs failed, 2 the command is wrong, 3 data or weights unusable,
-    4 a threshold is not met, 75 interrupted after saving. Downloads (with --download only) go to
-    $XDG_CACHE_HOME/img2img or ~/.cache/img2img.
+    4 a threshold is not met, 75 interrupted after saving. Downloads (with --download only): data
+    sets go to $XDG_CACHE_HOME/img2img or ~/.cache/img2img, pretrained encoders to the cache of
+    Hugging Face ($HF_HOME or ~/.cache/huggingface).
     """
 
 
@@ -116,9 +117,21 @@ def _explain(error: Exception) -> int:
         return 2
     if isinstance(error, typer.Abort):
         return 130
+    if isinstance(error, OSError):
+        # A full disk, a folder that may not be written: no bug, and nothing we can mend.
+        print(f"img2img: {_told(error)}.", file=sys.stderr)
+        return 1
     print(
         f"img2img: an unexpected {type(error).__name__}: {error} "
         "(a bug of ours; run again with --debug for the traceback and report it).",
         file=sys.stderr,
     )
     return 1
+
+
+def _told(error: OSError) -> str:
+    """What the system says is wrong, and with which file."""
+    if error.strerror is None:
+        return f"{type(error).__name__}: {error} (--debug shows where)"
+    files = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    return f"{files}: {error.strerror}" if files else f"{error.strerror} (--debug shows where)"

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from img2img.cli.evaluate import AllowPython
 from img2img.cli.options import Data, Device, EngineName, JsonOut, Quiet, TaskName
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def compare(
         typer.Option(min=0, metavar="PX", help="Side of tiles (pixels); 0: never tile."),
     ] = None,
     download: Annotated[bool, typer.Option("--download", help="Allow downloads of data.")] = False,
+    allow_python: AllowPython = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure two weights on the same pictures: B minus A, with paired 95 % intervals.
@@ -47,10 +49,12 @@ def compare(
 
     sessions = [opened(task, None if name == "shipped" else name, engine=engine, device=device)
                 for name in (a, b)]  # fmt: skip
-    tasks = [task_of(session.card, task) for session in sessions]
+    tasks = [task_of(session.card, task, allow_python=allow_python) for session in sessions]
     judge = tasks[0]
     with ranks_joined() as runtime:
-        name, part, samples = chosen_samples(judge, data=data, split=split, download=download)
+        name, part, samples = chosen_samples(
+            judge, sessions[0].card, data=data, split=split, download=download
+        )
         if runtime.leads:
             say(_caution(sessions), quiet=quiet or not _caution(sessions))
         predictors = [
@@ -84,8 +88,13 @@ def compare(
 
 
 def _caution(sessions: "list[Session]") -> str:
-    """A sentence where the two were trained for different things, else nothing."""
-    ours, theirs = (session.card.options.get("task", {}) for session in sessions)
+    """A sentence where the two were trained for different things or on other parts of the data,
+    else nothing."""
+    from img2img.cli.measuring import division
+
+    ours, theirs = (
+        session.card.options.get("task", {}) | division(session.card) for session in sessions
+    )
     differing = [
         f"{name} ({ours.get(name)}, {theirs.get(name)})"
         for name in sorted({*ours, *theirs})

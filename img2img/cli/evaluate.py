@@ -8,6 +8,13 @@ import typer
 
 from img2img.cli.options import Data, Device, EngineName, JsonOut, Quiet, TaskName, Weights
 
+AllowPython = Annotated[
+    bool,
+    typer.Option(
+        "--allow-python", help="Run Python code that the weights name (python:FILE.py:FUNCTION)."
+    ),
+]
+
 
 def evaluate(
     task: TaskName,
@@ -41,6 +48,7 @@ def evaluate(
         typer.Option(min=0, metavar="PX", help="Side of tiles (pixels); 0: never tile."),
     ] = None,
     download: Annotated[bool, typer.Option("--download", help="Allow downloads of data.")] = False,
+    allow_python: AllowPython = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure weights on labelled pictures, with bootstrap 95 % intervals, beside baselines.
@@ -56,7 +64,8 @@ def evaluate(
     with ranks_joined() as runtime:
         outcome = evaluated(
             task, weights, runtime=runtime, data=data, split=split, device=device, engine=engine,
-            tile=tile, download=download, baselines=baselines, quiet=quiet,
+            tile=tile, download=download, baselines=baselines, allow_python=allow_python,
+            quiet=quiet,
         )  # fmt: skip
     checked = [_check(limit, outcome["metrics"]) for limit in limits]
     outcome["thresholds"] = checked

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from img2img.engine.evaluate import Evaluation
     from img2img.engine.runtime import Runtime
     from img2img.inference.session import Session
+    from img2img.inference.weights import Card
     from img2img.tasks.base import Task
 
 
@@ -30,29 +31,48 @@ def opened(task: str, weights: str | None, *, engine: str, device: str) -> "Sess
     """The session for `--weights`, whose task must be `task`."""
     from typing import get_args
 
+    from img2img.engine.runtime import local_device
     from img2img.errors import unknown_name
-    from img2img.inference.session import Engine, open_session
+    from img2img.inference.session import Engine, check_device, open_session
     from img2img.inference.weights import find_weights
     from img2img.registry import load_task
 
     load_task(task)
     if engine not in get_args(Engine):
         raise unknown_name("engine", engine, get_args(Engine))
-    return open_session(find_weights(weights, task), engine=engine, device=device)  # type: ignore[arg-type]
+    check_device(device)
+    files = find_weights(weights, task)
+    if engine == "torch" or device.startswith("cuda") or files.onnx is None:
+        device = local_device(device)
+    return open_session(files, engine=engine, device=device)  # type: ignore[arg-type]
 
 
 def chosen_samples(
-    task: "Task[Any, Any]", *, data: str | None, split: str | None, download: bool
+    task: "Task[Any, Any]", card: "Card", *, data: str | None, split: str | None, download: bool
 ) -> "tuple[str, str, Dataset]":
-    """(name of the data, split, samples) that `--data` and `--split` mean."""
+    """(name of the data, split, samples) that `--data` and `--split` mean; data that are not
+    divided are divided as the training of the weights did it."""
     from img2img.config import DataOptions
     from img2img.errors import unknown_name
 
     if split not in (None, "train", "val", "test", "all"):
         raise unknown_name("split", str(split), ("train", "val", "test", "all"))
-    splits = task.splits(DataOptions(source=data, download=download))
+    splits = task.splits(DataOptions(source=data, download=download, **division(card)))
     part, samples = splits.pick(split)
     return splits.name, part, samples
+
+
+def division(card: "Card") -> dict[str, Any]:
+    """The options that divided the training's data, as far as the weights tell."""
+    from img2img.config import DataOptions, parse_option
+    from img2img.errors import UsageError, WeightsError
+
+    stored = card.options.get("data", {})
+    names = [name for name in ("val_share", "test_share", "split_seed") if name in stored]
+    try:
+        return {name: parse_option(DataOptions, "data", name, stored[name]) for name in names}
+    except UsageError as error:
+        raise WeightsError(f"the weights do not fit this version: {error}") from None
 
 
 def measured(
@@ -85,6 +105,7 @@ def evaluated(
     tile: int | None,
     download: bool,
     baselines: bool,
+    allow_python: bool,
     quiet: bool,
 ) -> dict[str, Any]:
     """The object of `eval --json`, without its thresholds."""
@@ -92,8 +113,10 @@ def evaluated(
     from img2img.inference.session import task_of
 
     session = opened(task_name, weights, engine=engine, device=device)
-    task = task_of(session.card, task_name)
-    name, part, samples = chosen_samples(task, data=data, split=split, download=download)
+    task = task_of(session.card, task_name, allow_python=allow_python)
+    name, part, samples = chosen_samples(
+        task, session.card, data=data, split=split, download=download
+    )
     predictor = Predictor(task, session, tile=tile)
 
     def run(answer: "Callable[[Sample], Any]", label: str) -> "Evaluation":

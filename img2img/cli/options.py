@@ -92,7 +92,7 @@ def _parameter(entry: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
         shown = None if entry.default in (None, "") else str(entry.default)
         option = typer.Option(
             flag, help=text, metavar=_metavar(hint), show_default=shown or False,
-            rich_help_panel=panel, autocompletion=_completion(entry.name, hint),
+            rich_help_panel=panel, autocompletion=_completion(flag, hint),
         )  # fmt: skip
         annotation, default = Annotated[str | None, option], None
     kind_of = inspect.Parameter.KEYWORD_ONLY
@@ -108,12 +108,12 @@ def _metavar(hint: Any) -> str:
     return {int: "N", float: "X", str: "TEXT"}[hint]
 
 
-def _completion(name: str, hint: Any) -> Callable[[str], list[str]]:
+def _completion(flag: str, hint: Any) -> Callable[[str], list[str]]:
     def complete(incomplete: str) -> list[str]:
         from img2img.registry import model_names
 
         choices = get_args(hint) if get_origin(hint) is Literal else ()
-        names = model_names() if name == "name" and not choices else choices
+        names = model_names() if flag == "--model" else choices
         return [str(choice) for choice in names if str(choice).startswith(incomplete)]
 
     return complete

@@ -2,6 +2,7 @@
 
 import json as json_module
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,9 +11,9 @@ import typer
 from img2img.cli.options import Device, EngineName, Quiet, TaskName, Weights
 
 if TYPE_CHECKING:
+    from img2img.engine.runtime import Runtime
     from img2img.inference.predictor import Predictor
     from img2img.inference.sources import Item, Source
-    from img2img.inference.writers import OutputNames
 
 
 def predict(
@@ -63,90 +64,155 @@ def predict(
     Exit codes: 0 done, 1 some inputs failed or are missing (each is named; the rest is done),
     2 a wrong option, 3 unusable weights.
     """
-    from img2img.cli.console import say
-    from img2img.cli.measuring import opened
-    from img2img.engine.runtime import ranks
-    from img2img.errors import InputError, UsageError
+    from img2img.cli.measuring import opened, ranks_joined
     from img2img.inference.predictor import Predictor
     from img2img.inference.session import task_of
     from img2img.inference.sources import find_sources
-    from img2img.inference.writers import OutputNames
 
     is_piped = out == "-"
     json = json or (not sys.stdout.isatty() and not is_piped)
-    if overlay and out is None and json:
-        raise UsageError("--overlay with JSON on stdout needs --out DIR.")
+    folder = None if is_piped or (out is None and json) else Path(out or "predictions")
+    _refuse_contradictions(folder, overlay=overlay and not is_piped, skip=skip_existing)
     session = opened(task, weights, engine=engine, device=device)
     sources = find_sources(inputs)
-    rank, world = ranks()
-    loaded = task_of(session.card, task)
-    keys = loaded.result_outputs
-    predictor = Predictor(loaded, session, tile=tile, outputs=keys)
-    if is_piped:
-        _pipe(predictor, sources)
-        return
-    folder = Path(out) if out is not None else None if json else Path("predictions")
+    # The options may name Python code, which only the truth runs, and no prediction asks for it.
+    loaded = task_of(session.card, task, allow_python=True)
+    predictor = Predictor(loaded, session, tile=tile, outputs=loaded.result_outputs)
+    with ranks_joined() as runtime:
+        if is_piped:
+            if runtime.leads:
+                _pipe(predictor, sources)
+            return
+        work = _Work(predictor, sources, folder, overlay=overlay, skip=skip_existing, json=json,
+                     quiet=quiet)  # fmt: skip
+        work.answer(batch_size, runtime)
+        total = work.gathered(runtime)
+        # A process that ends with an error makes torchrun end the others: all wait till here.
+        sys.stdout.flush()
+        runtime.barrier()
+    if runtime.leads:
+        total.tell(folder, json=json, quiet=quiet)
+    total.raise_if_failed()
+
+
+def _refuse_contradictions(folder: Path | None, *, overlay: bool, skip: bool) -> None:
+    from img2img.errors import UsageError
+
+    if folder is None and overlay:
+        raise UsageError("--overlay with JSON on stdout needs --out DIR.")
+    if folder is None and skip:
+        raise UsageError("--skip-existing needs --out DIR, where the results are looked for.")
     if folder is not None and folder.is_file():
         raise UsageError(f"--out {folder} is a file; name a folder.")
-    names = OutputNames(folder, sources) if folder is not None else None
-    if not json:
-        say(f"writing to {folder}/", quiet=quiet)
-    work = _Work(predictor, names, overlay=overlay, skip=skip_existing, json=json, quiet=quiet)
-    for source in sources[rank::world]:
-        work.add(source, batch_size)
-    work.flush()
-    if predictor.seam_difference > 0:
-        say(
-            f"tiles were blended; they differed by at most {predictor.seam_difference:.3g} levels.",
-            quiet=quiet,
-        )
-    if not json:
-        skipped = f", {work.n_skipped} already there" if work.n_skipped else ""
-        say(f"{work.n_done} done, {work.n_failed} failed{skipped}: {folder}/", quiet=quiet)
-    if work.n_failed:
-        total = work.n_done + work.n_failed
-        raise InputError(f"{work.n_failed} of {total} inputs failed: {work.first_problem}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Total:
+    """What all processes did together."""
+
+    n_done: int
+    n_failed: int
+    n_skipped: int
+    first_problem: str
+    seam_difference: float
+
+    def tell(self, folder: Path | None, *, json: bool, quiet: bool) -> None:
+        """The closing words on stderr."""
+        from img2img.cli.console import say
+
+        if self.seam_difference > 0:
+            worst = f"{self.seam_difference:.3g}"
+            say(f"tiles were blended; they differed by at most {worst} levels.", quiet=quiet)
+        if not json:
+            skipped = f", {self.n_skipped} already there" if self.n_skipped else ""
+            say(f"{self.n_done} done, {self.n_failed} failed{skipped}: {folder}/", quiet=quiet)
+
+    def raise_if_failed(self) -> None:
+        """Raises InputError with the first problem."""
+        from img2img.errors import InputError
+
+        if self.n_failed:
+            n = self.n_done + self.n_failed
+            raise InputError(f"{self.n_failed} of {n} inputs failed: {self.first_problem}")
 
 
 class _Work:
     """Answers items in batches and reports each one."""
 
     def __init__(
-        self, predictor: "Predictor", names: "OutputNames | None", *, overlay: bool, skip: bool,
-        json: bool, quiet: bool,
+        self, predictor: "Predictor", sources: "list[Source]", folder: Path | None, *,
+        overlay: bool, skip: bool, json: bool, quiet: bool,
     ) -> None:  # fmt: skip
-        self.predictor, self.names = predictor, names
+        from img2img.inference.writers import OutputNames
+
+        self.predictor, self.sources, self.folder = predictor, sources, folder
+        self.names = OutputNames(folder, sources, overlay=overlay) if folder is not None else None
         self.overlay, self.skip, self.json, self.quiet = overlay, skip, json, quiet
         self.n_done = self.n_failed = self.n_skipped = 0
         self.first_problem = ""
         self._batch: list[tuple[Item, Any]] = []
 
-    def add(self, source: "Source", batch_size: int) -> None:
+    def answer(self, batch_size: int, runtime: "Runtime") -> None:
+        """Answers this process's share of the sources."""
+        from img2img.cli.console import say
+
+        say(f"writing to {self.folder}/", quiet=self.json or self.quiet or not runtime.leads)
+        for source in self.sources[runtime.rank :: runtime.world]:
+            self._add(source, batch_size)
+        self._flush()
+
+    def gathered(self, runtime: "Runtime") -> _Total:
+        """What all processes did, in every one of them."""
+        mine = (self.n_done, self.n_failed, self.n_skipped, self.first_problem,
+                self.predictor.seam_difference)  # fmt: skip
+        done, failed, skipped, problems, seams = zip(*runtime.gather([mine]), strict=True)
+        return _Total(
+            n_done=sum(done),
+            n_failed=sum(failed),
+            n_skipped=sum(skipped),
+            first_problem=next((problem for problem in problems if problem), ""),
+            seam_difference=max(seams),
+        )
+
+    def _add(self, source: "Source", batch_size: int) -> None:
         """Decodes every picture of a source; answers whenever a batch is full."""
         from img2img.errors import InputError
         from img2img.inference.sources import read_source
 
         for item in read_source(source):
-            if self.names is not None and self.skip and self.names.picture(item).exists():
-                self.n_skipped += 1
+            if self.skip and not item.problem and self.names and self.names.picture(item).exists():
+                self._flush()
+                self._report_skipped(item, self.names.picture(item))
                 continue
             try:
                 self._batch.append((item, item.load()))
-            except InputError as error:
-                self.flush()
-                self._report(item, None, None, str(error))
+            except (InputError, MemoryError) as error:
+                self._flush()
+                self._report(item, None, None, str(error) or f"{source.name}: out of memory.")
                 continue
             if len(self._batch) >= batch_size:
-                self.flush()
+                self._flush()
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         """Answers what was decoded."""
-        from img2img.errors import InputError
-
         batch, self._batch = self._batch, []
-        if not batch:
+        if batch:
+            self._answer(batch)
+
+    def _answer(self, batch: "list[tuple[Item, Any]]") -> None:
+        from img2img.errors import InputError, RunError
+
+        try:
+            results = self.predictor.run_batch([image for _, image in batch])
+        except (InputError, RunError, MemoryError) as error:
+            if len(batch) > 1:  # one of them may be to blame, or their number
+                for entry in batch:
+                    self._answer([entry])
+                return
+            item, image = batch[0]
+            reason = str(error) or "out of memory"
+            self._report(item, image, None, f"{item.source.name} cannot be answered: {reason}")
             return
-        results = self.predictor.run_batch([image for _, image in batch])
         for (item, image), result in zip(batch, results, strict=True):
             try:
                 path = self._write(item, image, result)
@@ -188,6 +254,13 @@ class _Work:
             )
         elif answer is not None and answer[1] is not None:
             print(answer[1])
+
+    def _report_skipped(self, item: "Item", path: Path) -> None:
+        self.n_skipped += 1
+        if self.json:
+            key = self.predictor.task.output_key
+            line = self._line(item, None, None, None) | {key: str(path), "skipped": True}
+            print(json_module.dumps(line, allow_nan=False), flush=True)
 
     def _line(
         self, item: "Item", image: Any, answer: tuple[Any, Path | None] | None, problem: str | None

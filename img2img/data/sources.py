@@ -8,7 +8,8 @@ from img2img.data.sample import Splits
 
 
 def cache_folder() -> Path:
-    """The user's cache folder, where downloads go: $XDG_CACHE_HOME/img2img or ~/.cache/img2img."""
+    """The user's cache folder, where data sets are downloaded to: $XDG_CACHE_HOME/img2img or
+    ~/.cache/img2img."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "img2img"
 

@@ -55,11 +55,14 @@ class View:
         """(height, width) in pixels that the picture covers on the canvas."""
         return round(self.height * self.scale_y), round(self.width * self.scale_x)
 
-    def apply(self, image: Image, *, fill: int = 0) -> Image:
-        """The canvas (canvas_height, canvas_width, C) with the picture on it."""
+    def apply(self, image: Image, *, fill: int = 0, labels: bool = False) -> Image:
+        """The canvas (canvas_height, canvas_width, C) with the picture on it.
+
+        `labels` says that values are classes, of which the nearest is taken, never a mean.
+        """
         if (self.canvas_height, self.canvas_width) == image.shape[:2] == self.inner:
             return image
-        inner = _resize(image, *self.inner)
+        inner = (_nearest if labels else _resize)(image, *self.inner)
         shape = (self.canvas_height, self.canvas_width, *image.shape[2:])
         canvas = np.full(shape, fill, image.dtype)
         height, width = self.inner
@@ -67,10 +70,20 @@ class View:
         return canvas
 
     def restore_image(self, canvas: NDArray[Any]) -> NDArray[Any]:
-        """The picture's own part of `canvas`, at the picture's own size."""
+        """The picture's own part of `canvas`, at the picture's own size, interpolated.
+
+        Scores of classes are restored with this, before the argmax: their edges are then finer
+        than the canvas. Classes themselves need `restore_classes`.
+        """
+        return _resize(self._inner_of(canvas), self.height, self.width)
+
+    def restore_classes(self, canvas: NDArray[Any]) -> NDArray[Any]:
+        """As `restore_image`, for classes and masks: each pixel takes the nearest value."""
+        return _nearest(self._inner_of(canvas), self.height, self.width)
+
+    def _inner_of(self, canvas: NDArray[Any]) -> NDArray[Any]:
         height, width = self.inner
-        inner = canvas[self.top : self.top + height, self.left : self.left + width]
-        return _resize(inner, self.height, self.width)
+        return canvas[self.top : self.top + height, self.left : self.left + width]
 
     def to_canvas(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """(…, 2) points x, y of the original on the canvas."""
@@ -94,3 +107,11 @@ def _resize(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     resized = cv2.resize(image, (width, height), interpolation=how)
     return resized.reshape(height, width, *image.shape[2:])
+
+
+def _nearest(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """By index, because cv2 resizes neither bool nor int64."""
+    rows = (np.arange(height) * 2 + 1) * image.shape[0] // (2 * height)
+    columns = (np.arange(width) * 2 + 1) * image.shape[1] // (2 * width)
+    nearest: NDArray[Any] = image[rows[:, None], columns]
+    return nearest

@@ -229,3 +229,15 @@ def use_exact_fp32(*, exact: bool) -> None:
 
     torch.set_float32_matmul_precision("highest" if exact else "high")
     torch.backends.cudnn.allow_tf32 = not exact
+
+
+def local_device(name: str) -> str:
+    """`cuda`, and `auto` where there is a GPU, as this process's own GPU under `torchrun`; other
+    names as they are."""
+    if ranks()[1] == 1 or name not in ("auto", "cuda"):
+        return name
+    import torch
+
+    if name == "auto" and not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{os.environ.get('LOCAL_RANK', 0)}"

@@ -1,11 +1,13 @@
 """What `predict` is given: files, folders, globs, videos, or one picture on stdin."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from img2img.data.images import decode, find_pictures, read
+from img2img.data.images import _natural as natural
+from img2img.data.images import decode, is_picture, read
 from img2img.data.sample import Image
 from img2img.errors import InputError
 
@@ -27,22 +29,28 @@ class Source:
 class Item:
     """A picture or a video frame to be answered; `load` decodes it.
 
-    `load` raises InputError where the picture cannot be read.
+    `load` raises InputError where the picture cannot be read; with a `problem` it is certain to.
     """
 
     source: Source
     frame: int | None
     load: Callable[[], Image]
+    problem: str = ""
 
 
 def find_sources(inputs: list[str]) -> list[Source]:
     """The files behind the inputs, in natural order; what is missing stands in it with its
     `problem`, so that nothing is silently left out. A file named twice comes once."""
-    sources: dict[Path, Source] = {}
+    sources: dict[tuple[str, bool], Source] = {}
     for name in inputs:
         for source in _expand(name):
-            sources.setdefault(source.path, source)
+            sources.setdefault((location(source.path), source.name == STDIN), source)
     return list(sources.values())
+
+
+def location(path: Path) -> str:
+    """The absolute path of a file; the name itself stays, also that of a link."""
+    return str(Path(os.path.realpath(path.parent), path.name))
 
 
 def _expand(name: str) -> list[Source]:
@@ -50,28 +58,54 @@ def _expand(name: str) -> list[Source]:
     if name == STDIN:
         return [Source(name=name, path=path)]
     if path.is_dir():
-        found = (
-            sorted([*find_pictures(path), *_videos(path)]) if _videos(path) else find_pictures(path)
-        )
         nothing = Source(name=name, path=path, problem=f"{name} holds no pictures.")
-        return [_file(file) for file in found] or [nothing]
+        return _listed(path) or [nothing]
     if path.is_file():
         return [_file(path, name)]
     if any(letter in name for letter in "*?["):
-        base = Path(path.anchor) if path.anchor else Path()
-        found = sorted(file for file in base.glob(str(path.relative_to(base))) if file.is_file())
-        nothing = Source(name=name, path=path, problem=f"{name} matches no file.")
-        return [_file(file) for file in found] or [nothing]
+        return _matched(name, path)
     return [Source(name=name, path=path, problem=f"{name} does not exist.")]
 
 
-def _videos(folder: Path) -> list[Path]:
-    return [file for file in folder.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES]
+def _listed(folder: Path) -> list[Source]:
+    """The pictures and videos under `folder`, hidden ones left out, linked folders followed, each
+    once; and every folder in it that cannot be listed, with its problem."""
+    sources: list[Source] = []
+
+    def refuse(error: OSError) -> None:
+        reason = (error.strerror or str(error)).lower()
+        problem = f"{error.filename} cannot be listed: {reason}."
+        sources.append(Source(name=error.filename, path=Path(error.filename), problem=problem))
+
+    seen = {os.path.realpath(folder)}
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        visible = sorted(name for name in folders if not name.startswith("."))
+        real = {name: os.path.realpath(Path(parent, name)) for name in visible}
+        # Of two links to one folder, the first is followed.
+        first = {path: name for name, path in reversed(real.items()) if path not in seen}
+        folders[:] = sorted(first.values())
+        seen.update(first)
+        files = (Path(parent, name) for name in names if not name.startswith("."))
+        sources += [_file(path) for path in files if is_picture(path) or _is_video(path)]
+    return sorted(sources, key=lambda source: natural(source.path.relative_to(folder)))
+
+
+def _matched(name: str, path: Path) -> list[Source]:
+    base = Path(path.anchor) if path.anchor else Path()
+    try:
+        found = [file for file in base.glob(str(path.relative_to(base))) if file.is_file()]
+    except ValueError as error:
+        return [Source(name=name, path=path, problem=f"{name} is no pattern: {error}.")]
+    nothing = Source(name=name, path=path, problem=f"{name} matches no file.")
+    return [_file(file) for file in sorted(found, key=natural)] or [nothing]
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _file(path: Path, name: str | None = None) -> Source:
-    is_video = path.suffix.lower() in VIDEO_SUFFIXES
-    return Source(name=name or str(path), path=path, is_video=is_video)
+    return Source(name=name or str(path), path=path, is_video=_is_video(path))
 
 
 def read_source(source: Source) -> Iterator[Item]:
@@ -79,7 +113,7 @@ def read_source(source: Source) -> Iterator[Item]:
     if source.is_video:
         yield from _frames(source)
     else:
-        yield Item(source=source, frame=None, load=lambda: _load(source))
+        yield Item(source=source, frame=None, load=lambda: _load(source), problem=source.problem)
 
 
 def _load(source: Source) -> Image:
@@ -94,6 +128,7 @@ def _frames(source: Source) -> Iterator[Item]:
     import cv2
 
     capture = cv2.VideoCapture(str(source.path))
+    n_promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     number = 0
     try:
         while True:
@@ -106,9 +141,15 @@ def _frames(source: Source) -> Iterator[Item]:
     finally:
         capture.release()
     if number == 0:
-        problem = InputError(f"{source.name} cannot be read as a video.")
-        yield Item(source=source, frame=None, load=lambda: _refuse(problem))
+        yield _refused(source, None, f"{source.name} cannot be read as a video.")
+    # Containers without an index give an estimate, which may be a little too high.
+    elif number < n_promised - max(1, n_promised // 100):
+        problem = f"{source.name} ends after {number} of {n_promised} frames: it is cut or damaged."
+        yield _refused(source, number, problem)
 
 
-def _refuse(problem: InputError) -> Image:
-    raise problem
+def _refused(source: Source, frame: int | None, problem: str) -> Item:
+    def load() -> Image:
+        raise InputError(problem)
+
+    return Item(source=source, frame=frame, load=load, problem=problem)

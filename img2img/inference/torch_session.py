@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from img2img.config import parse_option
 from img2img.data.sample import Image
 from img2img.errors import UsageError, WeightsError
-from img2img.inference.session import task_of
+from img2img.inference.session import check_device, failed, task_of
 from img2img.inference.weights import KEY, Card, read_header, sha256
 from img2img.models.network import Network
 from img2img.models.registry import build, options_type
@@ -33,22 +33,32 @@ class TorchSession:
         self.sha256 = digest
 
     def __call__(self, images: Image, outputs: tuple[str, ...] = ()) -> Arrays:
-        """Outputs by name for pictures (B, H, W, 3) uint8; all of them if none is named."""
+        """Outputs by name for pictures (B, H, W, 3) uint8; all of them if none is named.
+
+        Raises:
+            RunError: torch fails on these pictures, for example for lack of memory.
+        """
         self._network.eval()
-        with torch.inference_mode():
-            tensor = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
-            answers = self._network.answer(tensor)
-        return {name: answers[name].cpu().numpy() for name in outputs or answers}
+        try:
+            with torch.inference_mode():
+                tensor = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
+                answers = self._network.answer(tensor)
+            return {name: answers[name].cpu().numpy() for name in outputs or answers}
+        except (RuntimeError, MemoryError) as error:
+            raise failed("torch", images, error) from error
 
 
 def open_torch(path: Path, *, name: str, device: str) -> TorchSession:
-    """A session for a `.safetensors` file.
+    """A session for a `.safetensors` file; TF32 is off from then on if its task must be exact.
 
     Raises:
         WeightsError: the file is cut, foreign, or does not fit its own architecture.
     """
     card = Card.from_json(read_header(path).get(KEY), str(path))
     network = load_network(path, card)
+    if task_of(card, allow_python=True).in_fp32:
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
     return TorchSession(network, pick_device(device), card, name=name, digest=sha256(path))
 
 
@@ -58,16 +68,10 @@ def pick_device(name: str) -> torch.device:
     Raises:
         UsageError: no such device here.
     """
+    check_device(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(
-            f"--device cannot be {name!r}: choose auto, cpu, cuda or cuda:N."
-        ) from None
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"--device cannot be {name!r}: choose auto, cpu, cuda or cuda:N.")
+    device = torch.device(name)
     n_devices = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= n_devices:
         raise UsageError(f"--device {name}: this machine has {n_devices} CUDA devices.")
@@ -75,13 +79,19 @@ def pick_device(name: str) -> torch.device:
 
 
 def build_network(card: Card) -> Network:
-    """The architecture that `card` names, with random parameters."""
-    kind = options_type(card.model)
+    """The architecture that `card` names, with random parameters.
+
+    Raises:
+        WeightsError: this version has no such model, or not with these options.
+    """
+    head = task_of(card, allow_python=True).head()
     values = card.options.get("model", {})
-    options = kind(
-        **{key: parse_option(kind, "model", key, value) for key, value in values.items()}
-    )
-    return build(card.model, options, task_of(card).head()).network
+    try:
+        kind = options_type(card.model)
+        options = {key: parse_option(kind, "model", key, value) for key, value in values.items()}
+        return build(card.model, kind(**options), head).network
+    except UsageError as error:
+        raise WeightsError(f"the weights do not fit this version: {error}") from None
 
 
 def load_network(path: Path, card: Card) -> Network:

@@ -50,11 +50,27 @@ class Card:
             fields = json.loads(text)
             found = fields["format"]
             card = cls(**fields)
-        except (ValueError, TypeError, KeyError):
+            card._check_types()
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise WeightsError(f"{where} carries a damaged img2img card.") from None
         if found != FORMAT:
             raise WeightsError(f"{where} has format {found}; this version reads format {FORMAT}.")
         return card
+
+    def _check_types(self) -> None:
+        """Raises TypeError where a field holds something else than it says."""
+        texts = (self.task, self.model, self.version, *self.outputs)
+        numbers = (self.stride, self.format, 0 if self.halo_px is None else self.halo_px)
+        objects = (self.options, *self.options.values(), self.facts)
+        is_right = (
+            isinstance(self.outputs, list)
+            and all(isinstance(text, str) for text in texts)
+            and all(type(number) is int and number >= 0 for number in numbers)
+            and self.stride >= 1
+            and all(isinstance(entry, dict) for entry in objects)
+        )
+        if not is_right:
+            raise TypeError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +89,8 @@ def shipped_folder() -> Path:
 
 def find_weights(path: str | None, task: str) -> WeightsFiles:
     """The files that `--weights` means: an `.onnx`, a `.safetensors`, a run folder; without a
-    path, or with `shipped`, the weights shipped for `task`.
+    path, or with `shipped`, the weights shipped for `task`. A file that is named stands alone:
+    one beside it may be of another training.
 
     Raises:
         WeightsError: there is no such file, or it is of another kind.
@@ -94,7 +111,7 @@ def find_weights(path: str | None, task: str) -> WeightsFiles:
         )
     if not given.is_file():
         raise WeightsError(f"the weights {path} do not exist.")
-    return _pair(given.with_suffix(".onnx"), given.with_suffix(".safetensors"), given.name)
+    return _pair(given, given, given.name)
 
 
 def _of_run(run: Path) -> WeightsFiles:
@@ -111,7 +128,9 @@ def _pair(onnx: Path, safetensors: Path, name: str) -> WeightsFiles:
     return WeightsFiles(
         name=name,
         onnx=onnx if onnx.suffix == ".onnx" and onnx.is_file() else None,
-        safetensors=safetensors if safetensors.is_file() else None,
+        safetensors=(
+            safetensors if safetensors.suffix == ".safetensors" and safetensors.is_file() else None
+        ),
     )
 
 

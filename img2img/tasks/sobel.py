@@ -16,7 +16,7 @@ from img2img.data.sample import Dataset, Image, Sample, Splits
 from img2img.data.sources import open_pictures
 from img2img.data.view import View
 from img2img.tasks.base import Arrays, Best, Task
-from img2img.vision.filters import ImageFilter, make_filter, reach_px
+from img2img.vision.filters import ImageFilter, make_filter, reach_px, with_inline_kernel
 from img2img.vision.metrics import frame_mask, psnr_db, structural_similarity
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class SobelOptions(TaskOptions):
 
     filter: str = option(
         "sobel",
-        "sobel, scharr, prewitt, laplacian, gaussian, emboss, random:SEED, kernel:FILE or "
-        "python:FILE.py:FUNCTION.",
+        "sobel, scharr, prewitt, laplacian, gaussian, emboss, random:SEED, kernel:FILE, "
+        "kernel:[[…],[…]] or python:FILE.py:FUNCTION.",
     )
     output: Literal["auto", "magnitude", "signed", "x", "y"] = option(
         "auto", "Magnitude, or signed values around 128 (x and y: one derivative)."
@@ -45,13 +45,29 @@ class SobelOptions(TaskOptions):
     )
     blur_size: int | None = option(
         None, "Side of the Gaussian before it, odd; 0: none; left out: 3 for derivatives.",
-        unit="pixels", low=0, high=31, odd=True,
+        unit="pixels", low=0, high=255, odd=True,
     )  # fmt: skip
     scale: float = option(1.0, "Factor on the kernel.")
     loss: Literal["l1", "l2"] = option("l1", "Absolute or squared distance, aware of clipping.")
     mix_colours: float = option(
         0.5, "Share of samples whose channels are mixed at random.", low=0.0, high=1.0
     )
+
+    def __post_init__(self) -> None:
+        """Weights outlive the file of their kernel: options hold its numbers instead."""
+        object.__setattr__(self, "filter", with_inline_kernel(self.filter))
+        if not self.filter.startswith("python:"):
+            self.made()  # options that contradict each other are told before a run begins
+
+    def made(self) -> ImageFilter:
+        """The filter that these options name."""
+        return make_filter(
+            self.filter,
+            output=self.output,
+            kernel_size=self.kernel_size,
+            blur_size=self.blur_size,
+            scale=self.scale,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +103,15 @@ class Sobel(Task[SobelOptions, Filtered]):
         if model != "filternet":
             return {}
         reach = reach_px(options.filter, options.kernel_size, options.blur_size)
-        train = {"lr": 0.02, "weight_decay": 0.0, "polish_steps": 100}
-        return {"train": train, "model": {"kernel_size": 2 * reach + 1} if reach else {}}
+        train = {"epochs": 6, "lr": 0.02, "weight_decay": 0.0, "polish_steps": 100,
+                 "polish_samples": 32}  # fmt: skip
+        kernel = {"kernel_size": 2 * reach + 1} if reach else {}
+        return {"train": train, "model": kernel, "task": {"image_size": 64}}
 
     @cached_property
     def filter(self) -> ImageFilter:
         """The truth."""
-        options = self.options
-        return make_filter(
-            options.filter,
-            output=options.output,
-            kernel_size=options.kernel_size,
-            blur_size=options.blur_size,
-            scale=options.scale,
-        )
+        return self.options.made()
 
     def splits(self, data: DataOptions) -> Splits:
         return open_pictures(data, n_generated=self.n_generated)

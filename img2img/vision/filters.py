@@ -6,6 +6,7 @@ All in float32, borders reflect-101, which is what OpenCV gives on float32 pictu
 """
 
 import importlib.util
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,11 +78,12 @@ def make_filter(
     """The filter of that name.
 
     Args:
-        name: one of `NAMES`, or `random:SEED`, `kernel:FILE`, `python:FILE.py:FUNCTION`.
+        name: one of `NAMES`, or `random:SEED`, `kernel:FILE`, `kernel:[[…],[…]]` (rows as JSON),
+            `python:FILE.py:FUNCTION`.
         output: `magnitude`, one signed derivative (`x`, `y`) or the signed kernel (`signed`);
             `auto` is the magnitude for derivatives and the signed value for other kernels.
         kernel_size: side of the kernel in pixels, odd; derivatives larger than 3 are scaled to
-            the gain of their 3×3 kernel.
+            the gain of their 3×3 kernel. A kernel of the user's has its own size.
         blur_size: side of the Gaussian before it; None: 3 for derivatives, none for others.
         scale: factor on the kernel.
 
@@ -91,8 +93,9 @@ def make_filter(
     """
     if name.startswith("python:"):
         return ImageFilter(function=_load_function(name.removeprefix("python:")))
-    if kernel_size % 2 == 0:
-        raise UsageError(f"task.kernel_size cannot be {kernel_size}: it must be odd.")
+    for option, size in (("kernel_size", kernel_size), ("blur_size", blur_size)):
+        if size and size % 2 == 0:
+            raise UsageError(f"task.{option} cannot be {size}: it must be odd.")
     derivative = name in GRADIENTS or name == "laplacian"
     kernels = _kernels(name, kernel_size)
     if output in ("x", "y"):
@@ -134,11 +137,13 @@ def _kernels(name: str, size: int) -> tuple[NDArray[np.float32], ...]:
         line = cv2.getGaussianKernel(size, 0, cv2.CV_32F)
         return ((line @ line.T).astype(np.float32),)
     if name == "emboss":
+        if size != 3:
+            raise UsageError(f"task.kernel_size={size}: emboss exists as 3×3 only.")
         return (_EMBOSS,)
     if name.startswith("random:"):
         return (_random_kernel(name.removeprefix("random:"), size),)
     if name.startswith("kernel:"):
-        return (_read_kernel(Path(name.removeprefix("kernel:"))),)
+        return (_read_kernel(name.removeprefix("kernel:")),)
     raise unknown_name("filter", name, [*NAMES, *(f"{prefix}…" for prefix in PREFIXES)])
 
 
@@ -167,15 +172,35 @@ def _random_kernel(seed: str, size: int) -> NDArray[np.float32]:
     return kernel.astype(np.float32)
 
 
-def _read_kernel(path: Path) -> NDArray[np.float32]:
+def with_inline_kernel(name: str) -> str:
+    """The filter's name; `kernel:FILE` as `kernel:[[…],[…]]`, with the numbers of the file.
+
+    Raises:
+        DataError: the file cannot be used.
+    """
+    if not name.startswith("kernel:") or name.startswith("kernel:["):
+        return name
+    kernel = _read_kernel(name.removeprefix("kernel:"))
+    # str gives the shortest number that means the same float32.
+    rows = [[float(str(number)) for number in row] for row in kernel]
+    return f"kernel:{json.dumps(rows, separators=(',', ':'))}"
+
+
+def _read_kernel(source: str) -> NDArray[np.float32]:
+    """The kernel of a text file, or of JSON rows."""
     try:
-        kernel = np.loadtxt(path, dtype=np.float32, ndmin=2, delimiter=_delimiter(path))
-    except (OSError, ValueError) as error:
-        raise DataError(f"task.filter=kernel:{path} is no text file of numbers: {error}.") from None
-    if kernel.size == 0 or kernel.shape[0] % 2 == 0 or kernel.shape[1] % 2 == 0:
-        raise DataError(f"task.filter=kernel:{path} must have odd sides, not {kernel.shape}.")
+        if source.startswith("["):
+            kernel = np.asarray(json.loads(source), np.float32)
+        else:
+            path = Path(source)
+            kernel = np.loadtxt(path, dtype=np.float32, ndmin=2, delimiter=_delimiter(path))
+    except (OSError, ValueError, TypeError) as error:
+        wanted = "is no text file of numbers (nor their rows as JSON)"
+        raise DataError(f"task.filter=kernel:{source} {wanted}: {error}.") from None
+    if kernel.ndim != 2 or kernel.shape[0] % 2 == 0 or kernel.shape[1] % 2 == 0:
+        raise DataError(f"task.filter=kernel:{source} must have odd sides, not {kernel.shape}.")
     if not np.isfinite(kernel).all():
-        raise DataError(f"task.filter=kernel:{path} holds a number that is not finite.")
+        raise DataError(f"task.filter=kernel:{source} holds a number that is not finite.")
     return kernel
 
 

@@ -4,7 +4,7 @@
 because torchmetrics takes 4 s and torch to import, and an evaluation of an ONNX file needs neither.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -55,13 +55,16 @@ def frame_mask(shape: tuple[int, ...], frame_px: int) -> NDArray[np.bool_]:
     return mask
 
 
-def bootstrap_weights(groups: Sequence[str], *, replicates: int = 1000, seed: int = 0) -> Floats:
-    """(replicates, N) weights of the pictures when whole groups are drawn with replacement."""
+def bootstrap_weights(
+    groups: Sequence[str], *, replicates: int = 1000, seed: int = 0
+) -> Iterator[Floats]:
+    """Weights (N,) of the pictures when whole groups are drawn with replacement, one replicate
+    at a time: together they fill a GB for 50,000 pictures."""
     names, index = np.unique(np.asarray(groups), return_inverse=True)
     rng = np.random.default_rng(seed)
     n = len(names)
-    drawn = rng.multinomial(n, np.full(n, 1 / n), size=replicates)
-    return drawn[:, index].astype(np.float64)
+    for _ in range(replicates):
+        yield rng.multinomial(n, np.full(n, 1 / n))[index].astype(np.float64)
 
 
 def percentile_intervals(
@@ -71,8 +74,7 @@ def percentile_intervals(
 
     Source: Efron, Tibshirani: An Introduction to the Bootstrap, 1993, chapter 13.
     """
-    weights = bootstrap_weights(groups)
-    draws = [summarise(rows, one) for one in weights]
+    draws = [summarise(rows, weights) for weights in bootstrap_weights(groups)]
     single = len(set(groups)) < 2
     tails = [50 * (1 - share), 50 * (1 + share)]
     intervals: dict[str, tuple[float, float] | None] = {}

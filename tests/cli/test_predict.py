@@ -1,6 +1,9 @@
 """`predict` on good and bad input: every readable picture right, every other one named."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +116,9 @@ def test_skip_existing_leaves_files_alone(mixed: Path, exact_run: Path, tmp_path
     target = tmp_path / "a" / "good.png"
     target.write_bytes(b"mine")
     again = img2img(*arguments, "--skip-existing", cwd=tmp_path)
-    assert (again.code, again.out, target.read_bytes()) == (0, "", b"mine")
+    assert (again.code, target.read_bytes()) == (0, b"mine")
+    line = json.loads(again.out)
+    assert (line["output"], line["error"], line["skipped"]) == ("a/good.png", None, True)
 
 
 def test_tiles_and_batches_change_nothing(mixed: Path, exact_run: Path, tmp_path: Path) -> None:
@@ -210,3 +215,36 @@ def test_thresholds_end_in_exit_code_4(exact_run: Path, mixed: Path, tmp_path: P
     assert "1 of 1 thresholds missed: psnr" in missed.err
     wrong = img2img(*arguments, "--min", "psrn=60", cwd=tmp_path)
     assert (wrong.code, "did you mean 'psnr'?" in wrong.err) == (2, True)
+
+
+def test_wrong_commands_write_nothing(mixed: Path, exact_run: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in mixed.rglob("*.*")}
+    common = ("predict", "sobel", mixed / "grey.png", "--weights", exact_run)
+    for extra, words in (
+        (("--out", mixed), "would overwrite the input"),
+        (("--out", "a", "--device", "gpu"), "--device cannot be 'gpu'"),
+        (("--skip-existing",), "--skip-existing needs --out"),
+    ):
+        refused = img2img(*common, *extra, cwd=tmp_path)
+        assert refused.code == 2
+        assert words in sentence(refused)
+    assert before == {path: path.read_bytes() for path in mixed.rglob("*.*")}
+    assert [path.name for path in tmp_path.iterdir()] == ["mixed"]
+
+
+@pytest.mark.slow
+def test_a_broken_input_of_one_process_leaves_the_others_alone(
+    mixed: Path, broken: list[str], exact_run: Path, tmp_path: Path
+) -> None:
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [sys.executable, *launch, "-m", "img2img", "predict", "sobel", str(mixed), "--weights",
+         str(exact_run), "--out", "a"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    assert done.returncode == 1
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {Path(line["input"]).name for line in lines if line["error"]} == set(broken)
+    assert len(list((tmp_path / "a").iterdir())) == len(lines) - len(broken) == 12
+    assert f"3 of {len(lines)} inputs failed" in done.stderr

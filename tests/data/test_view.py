@@ -73,3 +73,31 @@ def test_any_number_of_channels_survives(channels: tuple[int, ...]) -> None:
     image = np.zeros((9, 5, *channels), np.float32)
     assert view.apply(image).shape == (16, 16, *channels)  # type: ignore[arg-type]
     assert view.restore_image(view.apply(image)).shape == image.shape  # type: ignore[arg-type]
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    height=st.integers(1, 60),
+    width=st.integers(1, 60),
+    size=st.integers(1, 90),
+    kind=st.sampled_from([np.uint8, np.int64, np.bool_]),
+)
+def test_classes_get_no_new_values(height: int, width: int, size: int, kind: type) -> None:
+    classes = (np.random.default_rng(0).integers(0, 2, (height, width)) * 2).astype(kind)
+    view = View.letterbox(height, width, size)
+    canvas = view.apply(classes, labels=True)  # type: ignore[arg-type]
+    assert canvas.shape == (size, size)
+    back = view.restore_classes(canvas)
+    assert back.shape == classes.shape
+    assert back.dtype == canvas.dtype == kind
+    assert set(np.unique(back)) <= set(np.unique(classes))
+    assert set(np.unique(canvas)) <= {*np.unique(classes), 0}
+    if size >= max(height, width):
+        np.testing.assert_array_equal(back, classes)
+
+
+def test_a_mean_of_two_classes_is_what_restore_image_would_give() -> None:
+    view = View.letterbox(8, 8, 4)
+    canvas = np.array([[0, 2, 0, 2]] * 4, np.uint8)
+    assert set(np.unique(view.restore_image(canvas))) == {0, 1, 2}
+    assert set(np.unique(view.restore_classes(canvas))) == {0, 2}

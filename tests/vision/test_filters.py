@@ -1,5 +1,6 @@
 """The target equals OpenCV on float32 pictures, and a convolution written out by hand."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from img2img.errors import DataError, UsageError
+from img2img.tasks.sobel import SobelOptions
 from img2img.vision.filters import make_filter, reach_px
 
 Floats = NDArray[np.float64]
@@ -176,7 +178,9 @@ def test_a_kernel_file_and_a_function_file_are_obeyed(tmp_path: Path) -> None:
     [
         ({"name": "sobl"}, "did you mean 'sobel'"),
         ({"name": "sobel", "kernel_size": 4}, "odd"),
+        ({"name": "sobel", "blur_size": 4}, "task.blur_size cannot be 4: it must be odd"),
         ({"name": "scharr", "kernel_size": 5}, "3×3"),
+        ({"name": "emboss", "kernel_size": 5}, "3×3"),
         ({"name": "gaussian", "output": "x"}, "sobel, scharr, prewitt"),
         ({"name": "sobel", "output": "signed"}, "x or y"),
         ({"name": "random:x"}, "whole number"),
@@ -185,6 +189,8 @@ def test_a_kernel_file_and_a_function_file_are_obeyed(tmp_path: Path) -> None:
 def test_wrong_options_are_refused(options: dict[str, object], named: str) -> None:
     with pytest.raises(UsageError, match=named):
         make_filter(**options)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=named):
+        SobelOptions(**{"filter" if k == "name" else k: v for k, v in options.items()})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ["", "1 2\n3 4\n", "1 a 2\n", "1 2 nan\n"])
@@ -193,6 +199,31 @@ def test_kernel_files_that_cannot_be_used_are_refused(text: str, tmp_path: Path)
     (tmp_path / "kernel.txt").write_text(text)
     with pytest.raises(DataError, match=r"kernel\.txt"):
         make_filter(f"kernel:{tmp_path}/kernel.txt")
+
+
+@pytest.mark.parametrize(
+    "rows", ["[]", "[[]]", "[[1,2],[3,4]]", "[[1],[2,3],[4]]", '[["a"]]', "[[1e99]]", "[[1]", "[1]"]
+)
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_inline_kernels_that_cannot_be_used_are_refused(rows: str) -> None:
+    with pytest.raises(DataError, match=re.escape(rows)):
+        make_filter(f"kernel:{rows}")
+
+
+def test_options_hold_the_numbers_of_a_kernel_not_its_file(tmp_path: Path) -> None:
+    kernel = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    kernel[0, 0] = 0.1
+    path = tmp_path / "kernel.txt"
+    np.savetxt(path, kernel, fmt="%.9g")
+    expected = make_filter(f"kernel:{path}").kernels[0]
+    np.testing.assert_array_equal(expected, kernel)
+    options = SobelOptions(filter=f"kernel:{path}")
+    path.unlink()
+    assert options.filter.startswith("kernel:[[0.1,")
+    assert SobelOptions(filter=options.filter) == options
+    np.testing.assert_array_equal(make_filter(options.filter).kernels[0], expected)
+    with pytest.raises(DataError, match=r"kernel\.txt"):
+        SobelOptions(filter=f"kernel:{path}")
 
 
 @pytest.mark.parametrize("target", ["missing.py:f", "mine.py", "mine.py:absent", "broken.py:f"])

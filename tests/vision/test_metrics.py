@@ -59,7 +59,7 @@ def test_the_frame_is_what_lies_near_the_border(height: int, width: int, frame: 
 
 def test_bootstrap_draws_whole_groups() -> None:
     groups = ["a", "b", "a", "c", "b", "a"]
-    weights = bootstrap_weights(groups, replicates=200)
+    weights = np.array(list(bootstrap_weights(groups, replicates=200)))
     assert weights.shape == (200, 6)
     np.testing.assert_array_equal(weights[:, 0], weights[:, 2])
     np.testing.assert_array_equal(weights[:, 1], weights[:, 4])
