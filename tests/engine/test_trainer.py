@@ -247,6 +247,14 @@ def test_nan_is_never_saved_between_two_rows(trainer: Make) -> None:
     assert read_checkpoint(made.run / "last" / FILE).state["step"] == 3
 
 
+def test_better_weights_remove_the_export_of_older_ones(trainer: Make) -> None:
+    made, _ = trainer(steps=2)
+    made.run.mkdir(exist_ok=True)
+    (made.run / "best.onnx").write_bytes(b"of older weights")
+    made.fit()
+    assert not (made.run / "best.onnx").exists()
+
+
 def test_a_training_saves_before_its_first_step(trainer: Make) -> None:
     made, _ = trainer(steps=20)
     made.objective = _Poisoned(made, at=0)
