@@ -80,7 +80,7 @@ class TrainOptions:
     steps: int | None = option(None, "Optimiser steps.", flag="--steps", low=1, panel="Budget")
     max_time: str | None = option(
         None,
-        "Training time, such as 90s, 10m or 2h.",
+        "Training time before the closing phase, such as 90s, 10m or 2h.",
         flag="--max-time",
         check=parse_duration_s,
         panel="Budget",

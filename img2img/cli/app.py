@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -90,17 +91,25 @@ def main() -> None:
         code = app(arguments, standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader went away, as `| head` does: nobody is left to be told.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = _reader_left()
+    except SystemExit as stop:
+        # Typer meets a broken pipe first: it wraps stdout in this class and leaves with 1.
+        gone = type(sys.stdout).__name__ == "PacifyFlushWrapper"
+        code = _reader_left() if gone else stop.code
     except KeyboardInterrupt:
         print("interrupted.", file=sys.stderr)
         code = 130
     except Exception as error:
         if shows_traceback:
-            raise
+            traceback.print_exc()
         code = _explain(error)
     sys.exit(code or 0)
+
+
+def _reader_left() -> int:
+    """The reader of stdout went away, as `| head` does: nobody is left to be told."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 0
 
 
 def _explain(error: Exception) -> int:
@@ -113,7 +122,8 @@ def _explain(error: Exception) -> int:
     describe = getattr(error, "format_message", None)
     if describe is not None:
         # Typer's own errors about the command line; it may carry its own copy of click.
-        print(f"img2img: {describe()}", file=sys.stderr)
+        if describe():  # without arguments the help was shown, and nothing is wrong but that
+            print(f"img2img: {describe()}", file=sys.stderr)
         return 2
     if isinstance(error, typer.Abort):
         return 130

@@ -71,9 +71,9 @@ def evaluate(
     outcome["thresholds"] = checked
     if not runtime.leads:
         return
-    write_json(outcome, json)
     if json != "-":
         _show(outcome)
+    write_json(outcome, json)
     if junit is not None:
         _write_junit(junit, outcome)
     missed = [entry for entry in checked if not entry["ok"]]

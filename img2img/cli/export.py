@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from img2img.cli.evaluate import AllowPython
 from img2img.cli.options import Data, Quiet, TaskName, Weights
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def export(
         ),
     ] = 0.01,
     download: Annotated[bool, typer.Option("--download", help="Allow downloads of data.")] = False,
+    allow_python: AllowPython = False,
     quiet: Quiet = False,
 ) -> None:
     """Write an .onnx that answers pictures of any size, once it was measured against torch.
@@ -47,6 +49,7 @@ def export(
     from tempfile import TemporaryDirectory
 
     from img2img.cli.console import say
+    from img2img.cli.measuring import division
     from img2img.config import DataOptions
     from img2img.errors import InputError, UsageError
     from img2img.inference.session import task_of
@@ -54,8 +57,8 @@ def export(
     if out.suffix != ".onnx" or out.is_dir():
         raise UsageError(f"--out {out} is no .onnx file's name: write for example {task}.onnx.")
     network, card = _loaded(task, weights)
-    adapter = task_of(card, task)
-    splits = adapter.splits(DataOptions(source=data, download=download))
+    adapter = task_of(card, task, allow_python=allow_python)
+    splits = adapter.splits(DataOptions(source=data, download=download, **division(card)))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:

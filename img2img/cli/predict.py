@@ -133,7 +133,8 @@ class _Total:
 
         if self.n_failed:
             n = self.n_done + self.n_failed
-            raise InputError(f"{self.n_failed} of {n} inputs failed: {self.first_problem}")
+            others = f"{self.first_problem}" if self.n_failed == 1 else "each is named above."
+            raise InputError(f"{self.n_failed} of {n} inputs failed: {others}")
 
 
 class _Work:

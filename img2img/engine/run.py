@@ -5,9 +5,11 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from img2img import __version__
@@ -88,7 +90,7 @@ def load_config(run: Path, layers: list[Layer]) -> Config:
                 if f"{group}.{name}" not in _MAY_CHANGE:
                     raise UsageError(
                         f"--resume goes on with the options of the run: {group}.{name} cannot "
-                        f"change; it can with `--init {run}` in a new run."
+                        "change; start a new run for that."
                     )
     kind = load_task(saved["task"])
     schema = schema_of(kind, saved["options"]["model"]["name"])
@@ -139,6 +141,8 @@ def prepare(config: Config, runtime: Runtime, *, init: str | None, fresh: bool) 
     splits = task.splits(config.data)
     if not splits.parts.get("train"):
         raise DataError(f"{splits.name} has no training samples.")
+    # What a sample cannot be made of is told before a file is written.
+    task.targets(splits.parts["train"][0], np.random.default_rng(0))
     built = build(config.model.name, config.model, task.head(), pretrained=fresh and init is None,
                   download=config.data.download)  # fmt: skip
     note = built.note
@@ -201,8 +205,11 @@ def train(
         trainer.resume()
     log = JsonLines(out / "metrics.jsonl", keep=trainer.progress.n_rows) if runtime.leads else None
     trainer.listeners = [*([log] if log else []), *listeners]
-    for listener in trainer.listeners if runtime.leads else []:
-        listener(Noted(text=plan.note))
+    notes = [plan.note]
+    if not trainer.val:
+        notes.append("there are no validation samples: the last weights count as the best")
+    for note, listener in product(notes, trainer.listeners if runtime.leads else []):
+        listener(Noted(text=note))
     try:
         finished = trainer.fit()
     finally:
@@ -243,10 +250,12 @@ def check_new(out: Path) -> None:
     Raises:
         UsageError: the folder is not empty, or a file.
     """
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise UsageError(
-            f"--out {out} is not empty: choose another folder, or go on with --resume {out}."
-        )
+    if out.is_file():
+        raise UsageError(f"--out {out} is a file: name a new folder.")
+    if out.is_dir() and any(out.iterdir()):
+        is_run = (out / "config.json").is_file()
+        advice = f", or go on with --resume {out}" if is_run else ""
+        raise UsageError(f"--out {out} is not empty: choose another folder{advice}.")
 
 
 def reserve_run_folder(task: str) -> Path:

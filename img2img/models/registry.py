@@ -121,9 +121,9 @@ def build(
     family = _family(name)
     network: Network = family.network(dataclasses.replace(options, name=name), head)
     if not pretrained:
-        return Built(network=network, note=f"model {name}: encoder weights not looked for")
+        return Built(network=network, note=f"model {name}")
     if not isinstance(options, EncoderDecoder.Options) or network.encoder is None:
-        return Built(network=network, note=f"model {name}: from scratch, no weights exist for it")
+        return Built(network=network, note=f"model {name}: from random parameters")
     from img2img.models.pretrained import load_encoder
 
     encoder = split_name(name)[1]

@@ -248,3 +248,18 @@ def test_a_broken_input_of_one_process_leaves_the_others_alone(
     assert {Path(line["input"]).name for line in lines if line["error"]} == set(broken)
     assert len(list((tmp_path / "a").iterdir())) == len(lines) - len(broken) == 12
     assert f"3 of {len(lines)} inputs failed" in done.stderr
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(mixed: Path, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    command = (
+        f"{sys.executable} -m img2img predict sobel {mixed} | head -1; echo ${{PIPESTATUS[0]}}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    line, code = done.stdout.splitlines()
+    assert json.loads(line)["error"] is None
+    assert (code, done.stderr) == ("0", "")

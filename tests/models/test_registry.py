@@ -132,7 +132,7 @@ def test_encoder_weights_are_looked_for_only_when_asked(monkeypatch: pytest.Monk
 def test_own_families_start_from_scratch_and_say_so() -> None:
     options = registry.options_type("autoencoder")()
     built = registry.build("autoencoder", options, ImageHead(1), pretrained=True)
-    assert "from scratch" in built.note
+    assert "from random parameters" in built.note
     assert isinstance(options, ModelOptions)
 
 
