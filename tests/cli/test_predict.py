@@ -258,7 +258,11 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(mixed: Path, tmp_path:
         f"{sys.executable} -m img2img predict sobel {mixed} | head -1; echo ${{PIPESTATUS[0]}}"
     )
     done = subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True
+        ["bash", "-c", f"{command} | head -1; echo ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     line, code = done.stdout.splitlines()
     assert json.loads(line)["error"] is None
