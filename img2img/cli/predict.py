@@ -249,10 +249,7 @@ class _Work:
             self.first_problem = self.first_problem or problem
             say(f"img2img: {problem}", quiet=self.json and self.quiet)
         if self.json:
-            print(
-                json_module.dumps(self._line(item, image, answer, problem), allow_nan=False),
-                flush=True,
-            )
+            _print_line(self._line(item, image, answer, problem))
         elif answer is not None and answer[1] is not None:
             print(answer[1])
 
@@ -261,7 +258,7 @@ class _Work:
         if self.json:
             key = self.predictor.task.output_key
             line = self._line(item, None, None, None) | {key: str(path), "skipped": True}
-            print(json_module.dumps(line, allow_nan=False), flush=True)
+            _print_line(line)
 
     def _line(
         self, item: "Item", image: Any, answer: tuple[Any, Path | None] | None, problem: str | None
@@ -293,3 +290,9 @@ def _pipe(predictor: "Predictor", sources: "list[Source]") -> None:
     if picture is None:
         raise InputError(f"{item.source.name} has no picture as its result.")
     sys.stdout.buffer.write(encode_png(picture))
+
+
+def _print_line(line: dict[str, Any]) -> None:
+    """One JSON line in one write: the processes of `torchrun` share stdout."""
+    sys.stdout.write(json_module.dumps(line, allow_nan=False) + "\n")
+    sys.stdout.flush()

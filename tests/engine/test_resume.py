@@ -227,7 +227,7 @@ def test_a_full_out_is_refused_untouched(photos: Path, command: Command, tmp_pat
     (tmp_path / "mine.txt").write_text("precious")
     done = command(*_options(photos, tmp_path, *FILTERNET))
     assert done.returncode == 2
-    assert "--resume" in done.stderr
+    assert "is not empty" in done.stderr
     assert _contents(tmp_path) == {"mine.txt": b"precious"}
 
 
