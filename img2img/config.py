@@ -55,6 +55,32 @@ def option(
     return field(default=default, metadata=metadata)
 
 
+def check_groups(text: str) -> tuple[str, str]:
+    """(kind, argument) of `data.groups`: the kind is auto, none, clusters, column or pattern.
+
+    Raises:
+        UsageError: the text has another form, or the pattern has no group.
+    """
+    kind, colon, argument = text.partition(":")
+    if (kind in ("auto", "none", "clusters") and not colon) or (kind == "column" and argument):
+        return kind, argument
+    if kind != "pattern":
+        raise UsageError(
+            f"data.groups cannot be {text!r}: choose from auto, none, clusters, column:NAME, "
+            "pattern:REGEX."
+        )
+    try:
+        n_groups = re.compile(argument).groups
+    except re.error as error:
+        raise UsageError(f"data.groups cannot be {text!r}: {error}.") from None
+    if not n_groups:
+        raise UsageError(
+            f"data.groups cannot be {text!r}: put the part that names the group in brackets, as in "
+            "pattern:^(.*)_."
+        )
+    return kind, argument
+
+
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -180,6 +206,23 @@ class DataOptions:
     test_share: float = option(0.1, "Share of groups kept for the test.", low=0.0, high=0.9)
     split_seed: int = option(
         0, "Seed of the division into train, val and test.", low=0, high=2**31 - 1
+    )
+    groups: str = option(
+        "auto",
+        "What no division tears apart: auto (column `group` of groups.csv, if it is there), none, "
+        "clusters (pictures that look alike), column:NAME or pattern:REGEX (its first group).",
+        check=check_groups,
+    )
+    folds: int | None = option(
+        None, "Parts of equal size for a cross-validation, of which one is the test.", low=2
+    )
+    fold: int = option(0, "Which of the folds is the test, from 0.", low=0)
+    pseudo: str | None = option(
+        None,
+        "Folder of pictures without labels, or with masks of `img2img label`, to learn from as "
+        "well.",
+        flag="--pseudo",
+        panel="Data",
     )
     download: bool = option(
         False, "Allow downloads (data sets, pretrained encoders).", flag="--download", panel="Data"

@@ -53,6 +53,7 @@ def _add_commands() -> None:
     from img2img.cli import (
         bench,
         compare,
+        crossval,
         data,
         doctor,
         evaluate,
@@ -66,6 +67,7 @@ def _add_commands() -> None:
 
     app.command("train")(train.train)
     app.command("eval")(evaluate.evaluate)
+    app.command("crossval")(crossval.crossval)
     app.command("predict")(predict.predict)
     app.command("export")(export.export)
     app.command("compare")(compare.compare)

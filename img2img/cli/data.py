@@ -152,10 +152,10 @@ def _adapter(
     flags: dict[str, Any] = {"download": download}
     if data is not None:
         flags["source"] = data
-    schema: dict[str, type] = {"data": DataOptions, "task": kind.Options}
+    schema: dict[str, type] = {"data": DataOptions, "task": kind.Options, **kind.groups}
     defaults = {group: kind.defaults[group] for group in schema if group in kind.defaults}
     layers: list[Any] = [
         ("task default", defaults), ("flag", {"data": flags}), ("flag", parse_set(sets))
     ]  # fmt: skip
     config = Config.resolve(task, schema, layers)
-    return kind(config.task_options), config
+    return kind.configured(config), config

@@ -60,12 +60,12 @@ def evaluate(
     from img2img.cli.measuring import evaluated, ranks_joined
     from img2img.errors import ThresholdError
 
-    limits = _limits(task, minimum or [], ">=") + _limits(task, maximum or [], "<=")
+    limits = _limits(minimum or [], ">=") + _limits(maximum or [], "<=")
     with ranks_joined() as runtime:
         outcome = evaluated(
             task, weights, runtime=runtime, data=data, split=split, device=device, engine=engine,
             tile=tile, download=download, baselines=baselines, allow_python=allow_python,
-            quiet=quiet,
+            quiet=quiet, needed=[limit["metric"] for limit in limits],
         )  # fmt: skip
     checked = [_check(limit, outcome["metrics"]) for limit in limits]
     outcome["thresholds"] = checked
@@ -87,9 +87,8 @@ def evaluate(
         )
 
 
-def _limits(task: str, texts: list[str], op: str) -> list[dict[str, Any]]:
-    from img2img.errors import UsageError, unknown_name
-    from img2img.registry import load_task
+def _limits(texts: list[str], op: str) -> list[dict[str, Any]]:
+    from img2img.errors import UsageError
 
     limits = []
     for text in texts:
@@ -97,8 +96,6 @@ def _limits(task: str, texts: list[str], op: str) -> list[dict[str, Any]]:
         if match is None:
             flag = "--min" if op == ">=" else "--max"
             raise UsageError(f"{flag} takes metric=number, not {text!r}.")
-        if match[1] not in load_task(task).metrics:
-            raise unknown_name("metric", match[1], load_task(task).metrics)
         limits.append({"metric": match[1], "op": op, "limit": float(match[2])})
     return limits
 
@@ -110,19 +107,26 @@ def _check(limit: dict[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
     return {**limit, "ok": above if limit["op"] == ">=" else below}
 
 
-def _show(outcome: dict[str, Any]) -> None:
-    from img2img.cli.console import number, print_table
+def metric_rows(outcome: dict[str, Any]) -> list[list[str]]:
+    """Name, value, interval and baselines of every metric, as a table shows them."""
+    from img2img.cli.console import number
 
-    beside = outcome["baselines"]
     rows = []
     for name, entry in outcome["metrics"].items():
         low, high = entry["low"], entry["high"]
         interval = "" if low is None else f"{number(low)} … {number(high)}"
-        rows.append([name, number(entry["value"]), interval,
-                     *(number(values[name]) for values in beside.values())])  # fmt: skip
+        beside = (number(values.get(name)) for values in outcome["baselines"].values())
+        rows.append([name, number(entry["value"]), interval, *beside])
+    return rows
+
+
+def _show(outcome: dict[str, Any]) -> None:
+    from img2img.cli.console import print_table
+
     about = f"{outcome['data']} ({outcome['split']}, {outcome['n']} samples)"
     title = f"{outcome['task']}: {outcome['weights']['name']} on {about}"
-    print_table(["metric", "value", "95 % interval", *beside], rows, title=title)
+    columns = ["metric", "value", "95 % interval", *outcome["baselines"]]
+    print_table(columns, metric_rows(outcome), title=title)
     for entry in outcome["thresholds"]:
         verdict = "met" if entry["ok"] else "MISSED"
         print(f"{entry['metric']} {entry['op']} {entry['limit']:g}: {verdict}")

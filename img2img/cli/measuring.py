@@ -1,6 +1,6 @@
 """What `eval`, `compare` and `export` share: weights measured on a data set."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,8 @@ def division(card: "Card") -> dict[str, Any]:
     from img2img.errors import UsageError, WeightsError
 
     stored = card.options.get("data", {})
-    names = [name for name in ("val_share", "test_share", "split_seed") if name in stored]
+    known = ("val_share", "test_share", "split_seed", "groups", "folds", "fold")
+    names = [name for name in known if name in stored]
     try:
         return {name: parse_option(DataOptions, "data", name, stored[name]) for name in names}
     except UsageError as error:
@@ -107,13 +108,18 @@ def evaluated(
     baselines: bool,
     allow_python: bool,
     quiet: bool,
+    needed: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The object of `eval --json`, without its thresholds."""
+    """The object of `eval --json`, without its thresholds; `needed` names metrics it must have."""
+    from img2img.errors import unknown_name
     from img2img.inference.predictor import Predictor
     from img2img.inference.session import task_of
 
     session = opened(task_name, weights, engine=engine, device=device)
     task = task_of(session.card, task_name, allow_python=allow_python)
+    for metric in needed:
+        if metric not in task.metrics:
+            raise unknown_name("metric", metric, task.metrics)
     name, part, samples = chosen_samples(
         task, session.card, data=data, split=split, download=download
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from img2img.config import DataOptions
 from img2img.data import images
 from img2img.data.formats.folders import digest_of, list_pictures, part_indices, picture_id
+from img2img.data.groups import group_names
 from img2img.data.sample import Image
 from img2img.data.split import PARTS
 from img2img.errors import InputError
@@ -85,7 +86,9 @@ def check_pictures(folder: Path, data: DataOptions) -> CheckReport:
     with ThreadPoolExecutor(4) as pool:
         outcomes = list(pool.map(lambda path: _examine(path, folder), paths))
     facts = [outcome for outcome in outcomes if isinstance(outcome, _Facts)]
-    parts, _ = part_indices([fact.id for fact in facts], data)
+    ids = [fact.id for fact in facts]
+    groups = group_names(ids, [folder / id for id in ids], data, folder)
+    parts, _ = part_indices(ids, data, groups)
     members = {part: [facts[index] for index in parts.get(part, [])] for part in PARTS}
     problems = [
         *(outcome for outcome in outcomes if isinstance(outcome, Problem)),

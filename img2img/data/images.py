@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from img2img.data.sample import Image
 from img2img.errors import InputError
@@ -55,18 +56,13 @@ def decode(data: bytes, where: str) -> Image:
         InputError: one sentence naming `where`: empty, cut short, damaged, or no picture.
     """
     known, data = _inspect(data, where)
-    _silence_opencv()
-    buffer = np.frombuffer(data, np.uint8)
-    try:
-        # OpenCV < 4.11 knows BGR only.
-        in_rgb = getattr(cv2, "IMREAD_COLOR_RGB", None)
-        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR if in_rgb is None else in_rgb)
-        if image is not None and in_rgb is None:
-            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
-    except cv2.error:
-        image = None
+    # OpenCV < 4.11 knows BGR only.
+    in_rgb = getattr(cv2, "IMREAD_COLOR_RGB", None)
+    image = _imdecode(data, cv2.IMREAD_COLOR if in_rgb is None else in_rgb)
     if image is None:
         raise _undecodable(_format(data), known, where)
+    if in_rgb is None:
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
     return cast(Image, image)
 
 
@@ -77,6 +73,33 @@ def read(path: Path) -> Image:
         InputError: the file is missing, a folder, forbidden, or refused by `decode`.
     """
     return decode(read_bytes(path), str(path))
+
+
+def decode_mask(data: bytes, where: str, *, indexed: bool) -> Image:
+    """(H, W) uint8 of a mask file's bytes where it is grey, else (H, W, 3) RGB, values unchanged.
+
+    The EXIF turn is applied as to pictures, alpha is dropped, and 16-bit values must fit in 8 bits.
+    A PNG with a palette gives its colours; with `indexed`, unless all of them are grey, its
+    indices.
+
+    Raises:
+        InputError: as `decode`, or values above 255.
+    """
+    known, data = _inspect(data, where)
+    if indexed and (grey := _with_grey_palette(data)):
+        data = grey
+    mask = _imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+    if mask is None:
+        raise _undecodable(_format(data), known, where)
+    if mask.dtype != np.uint8:
+        if mask.dtype.kind != "u" or mask.max(initial=0) > 255:
+            raise InputError(f"{where} holds values above 255: write masks with 8 bits.")
+        mask = mask.astype(np.uint8)
+    if mask.ndim == 3:
+        blue, green, red = cv2.split(mask)
+        is_grey = np.array_equal(blue, green) and np.array_equal(green, red)
+        mask = blue if is_grey else cv2.merge((red, green, blue))
+    return cast(Image, mask)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -187,6 +210,14 @@ def _silence_opencv() -> None:
     # A level cannot be lowered and raised around each call, since several threads decode.
     set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
     set_level(0)
+
+
+def _imdecode(data: bytes, flags: int) -> NDArray[Any] | None:
+    _silence_opencv()
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
 
 
 def _encode(image: Image, suffix: str, where: str) -> bytes:
@@ -346,3 +377,22 @@ def _png_chunks(data: bytes, where: str) -> Iterator[tuple[bytes, int, int]]:
             raise InputError(f"{where} is damaged: a checksum in the PNG file is wrong.")
         yield kind, start, end
         start = end
+
+
+def _with_grey_palette(data: bytes) -> bytes | None:
+    """The PNG with greys 0, 1, 2 … for its palette, so that it decodes to its indices; None where
+    there is no palette, or one of greys only."""
+    if _format(data) != "PNG" or data[25] != 3:
+        return None
+    chunks = list(_png_chunks(data, ""))
+    start, end = next(((start, end) for kind, start, end in chunks if kind == b"PLTE"), (0, 0))
+    colours = np.frombuffer(data[start + 8 : end - 4], np.uint8).reshape(-1, 3)
+    if (colours == colours[:, :1]).all():
+        return None
+    body = b"PLTE" + np.repeat(np.arange(len(colours), dtype=np.uint8), 3).tobytes()
+    ramp = data[start : start + 4] + body + zlib.crc32(body).to_bytes(4, "big")
+    return data[:8] + b"".join(
+        ramp if kind == b"PLTE" else data[start:end]
+        for kind, start, end in chunks
+        if kind != b"tRNS"
+    )

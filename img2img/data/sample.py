@@ -3,7 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -78,6 +78,34 @@ class Dataset(ABC):
         reduced = copy.copy(self)
         reduced.records = tuple(self.records[index] for index in indices)
         return reduced
+
+
+class Joined(Dataset):
+    """Several sets with equal `planes` as one; a set's samples are renamed `NAME/id`, or keep
+    their ids where its name is empty.
+
+    Args:
+        sets: {name: samples}.
+    """
+
+    def __init__(self, sets: Mapping[str, Dataset]) -> None:
+        self._owners: dict[str, tuple[Dataset, Record]] = {}
+        records = []
+        for name, samples in sets.items():
+            for record in samples.records:
+                renamed = replace(record, id=f"{name}/{record.id}" if name else record.id)
+                self._owners[renamed.id] = samples, record
+                records.append(renamed)
+        self.planes = next(iter(sets.values())).planes  # type: ignore[misc]
+        super().__init__(records)
+
+    def pixels(self, record: Record) -> Image:
+        owner, own = self._owners[record.id]
+        return owner.pixels(own)
+
+    def sample(self, record: Record, pixels: Image) -> Sample:
+        owner, own = self._owners[record.id]
+        return replace(owner.sample(own, pixels), id=record.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

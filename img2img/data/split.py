@@ -4,6 +4,7 @@ Where a group goes depends on its name and the seed alone, so new pictures leave
 they are. Only sets so small that a part would stay empty are levelled out.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 
@@ -17,16 +18,27 @@ Saved = Mapping[str, Mapping[str, str]]
 
 
 def divide(
-    groups: Sequence[str], *, val_share: float, test_share: float, seed: int
+    groups: Sequence[str],
+    *,
+    val_share: float,
+    test_share: float,
+    seed: int,
+    folds: int | None = None,
+    fold: int = 0,
 ) -> dict[str, list[int]]:
     """{train, val, test: indices into `groups`}; equal names stay together.
 
     Shares hold on average, as a fraction of groups. Train gets something wherever there is a
     group, val (if its share is above 0) from two groups on, test likewise from three on.
 
+    With `folds`, the test part is the fold of number `fold`, whatever `test_share` says; every
+    group is in exactly one fold, and val is a share of the groups that are left.
+
     Raises:
-        UsageError: the shares leave nothing to train on.
+        UsageError: the shares leave nothing to train on, or there are fewer groups than folds.
     """
+    if folds is not None:
+        return _divide_folds(groups, folds, fold, val_share=val_share, seed=seed)
     if val_share + test_share >= 1:
         total = f"{val_share:g} + {test_share:g}"
         raise UsageError(f"data.val_share + data.test_share is {total}: it must be below 1.")
@@ -46,6 +58,38 @@ def divide(
     for index, name in enumerate(groups):
         divided[part_of[name]].append(index)
     return divided
+
+
+def _divide_folds(
+    groups: Sequence[str], folds: int, fold: int, *, val_share: float, seed: int
+) -> dict[str, list[int]]:
+    if fold >= folds:
+        raise UsageError(f"data.fold is {fold}, but data.folds is {folds}: they count from 0.")
+    fold_of = _deal(groups, folds, seed)
+    rest = [index for index, name in enumerate(groups) if fold_of[name] != fold]
+    divided = divide(
+        [groups[index] for index in rest], val_share=val_share, test_share=0, seed=seed
+    )
+    return {
+        "train": [rest[index] for index in divided["train"]],
+        "val": [rest[index] for index in divided["val"]],
+        "test": [index for index, name in enumerate(groups) if fold_of[name] == fold],
+    }
+
+
+def _deal(groups: Sequence[str], folds: int, seed: int) -> dict[str, int]:
+    """{group: fold}: the largest first, each to the fold that has least so far."""
+    sizes = Counter(groups)
+    if len(sizes) < folds:
+        raise UsageError(
+            f"data.folds is {folds}, but the data have only {len(sizes)} groups (see data.groups)."
+        )
+    totals = [0] * folds
+    fold_of = {}
+    for name in sorted(sizes, key=lambda name: (-sizes[name], _uniform(name, seed))):
+        fold_of[name] = totals.index(min(totals))
+        totals[fold_of[name]] += sizes[name]
+    return fold_of
 
 
 def _uniform(name: str, seed: int) -> float:

@@ -1,5 +1,6 @@
 """Optimisers, the course of the learning rate, and the moving average of weights."""
 
+import copy
 import math
 from typing import Any
 
@@ -75,6 +76,25 @@ class Ema:
         )
         for key in state.keys() - set(floats):
             self.tensors[key].copy_(state[key])
+
+
+class Teacher:
+    """The moving average as a network in evaluation mode: it labels what nobody has labelled.
+
+    It shares the average's tensors, so that it follows every update. Source: Tarvainen, Valpola:
+    Mean teachers are better role models, NeurIPS 2017.
+    """
+
+    def __init__(self, network: nn.Module, ema: Ema) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.network.load_state_dict(ema.tensors, assign=True)
+        self.network.requires_grad_(False)
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Maps (B, n_maps, H, W) of pictures as the network takes them, without gradients."""
+        with torch.no_grad():
+            maps: Tensor = self.network(image)
+        return maps
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

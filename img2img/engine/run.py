@@ -46,7 +46,9 @@ def resolve(task_name: str, layers: list[Layer]) -> Config:
     schema = schema_of(kind, model)
     own = [(source, {"task": groups.get("task", {})}) for source, groups in layers]
     options = Config.resolve(task_name, {"task": kind.Options}, own).task_options
-    fitting = ("task default", kind.defaults_for(options, model))
+    sources = [groups["data"]["source"] for _, groups in layers if "source" in groups.get("data", {})]
+    generated = not sources or sources[-1] is None
+    fitting = ("task default", kind.defaults_for(options, model, generated=generated))
     return replace_budget(Config.resolve(task_name, schema, [general, fitting, *layers[1:]]))
 
 
@@ -55,7 +57,7 @@ def schema_of(kind: type[Task[Any, Any]], model: str) -> dict[str, type]:
     from img2img.config import DataOptions, TrainOptions
 
     return {"train": TrainOptions, "data": DataOptions, "model": options_type(model),
-            "task": kind.Options}  # fmt: skip
+            "task": kind.Options, **kind.groups}  # fmt: skip
 
 
 def replace_budget(config: Config) -> Config:
@@ -130,7 +132,7 @@ def prepare(config: Config, runtime: Runtime, *, init: str | None, fresh: bool) 
         UsageError: an option does not fit this machine.
     """
     kind = load_task(config.task)
-    task = kind(config.task_options)
+    task = kind.configured(config)
     use_exact_fp32(exact=kind.in_fp32)
     torch.manual_seed(config.train.seed)
     precision = runtime.from_leader(
@@ -138,9 +140,12 @@ def prepare(config: Config, runtime: Runtime, *, init: str | None, fresh: bool) 
     )
     train = replace(config.train, precision=precision, workers=_workers(config, runtime))
     config = replace(config, groups={**config.groups, "train": train})
+    if config.data.pseudo is not None and not kind.takes_pseudo:
+        raise UsageError(f"--pseudo: {config.task} cannot learn from pictures without labels.")
     splits = task.splits(config.data)
     if not splits.parts.get("train"):
         raise DataError(f"{splits.name} has no training samples.")
+    task.prepare(splits.parts["train"])
     # What a sample cannot be made of is told before a file is written.
     task.targets(splits.parts["train"][0], np.random.default_rng(0))
     built = build(config.model.name, config.model, task.head(), pretrained=fresh and init is None,
@@ -157,12 +162,13 @@ def prepare(config: Config, runtime: Runtime, *, init: str | None, fresh: bool) 
 def make_card(config: Config, network: Network, runtime: Runtime) -> Card:
     """What the weights of this training say of themselves."""
     options = config.to_json()["options"]
-    options["data"]["source"] = None  # a path of the trainer's machine is nobody else's business
+    # Paths of the trainer's machine are nobody else's business.
+    options["data"] |= {"source": None, "pseudo": None}
     device = torch.cuda.get_device_name() if runtime.device.type == "cuda" else "cpu"
     return Card(
         task=config.task,
         model=config.model.name,
-        options={group: options[group] for group in ("task", "model", "train", "data")},
+        options=options,
         stride=network.stride,
         halo_px=network.halo_px,
         outputs=list(network.head.outputs),

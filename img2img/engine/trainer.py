@@ -21,6 +21,7 @@ from img2img.engine.evaluate import collect, measure_rows
 from img2img.engine.events import Event, Finished, Listener, Noted, Started, Stepped, Validated
 from img2img.engine.optim import (
     Ema,
+    Teacher,
     lr_factor,
     make_optimizer,
     optimizer_tensors,
@@ -78,6 +79,7 @@ class Trainer:
             self.network.to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.network, self.options)
         self.ema = Ema(self.network, self.options.ema) if self.options.ema else None
+        self.teacher = self._make_teacher()
         self.scaler = torch.amp.GradScaler(
             runtime.device.type, enabled=self.options.precision == "fp16"
         )
@@ -191,6 +193,8 @@ class Trainer:
             waits = nullcontext() if last or self.runtime.world == 1 else self.model.no_sync()  # type: ignore[operator]
             with waits:
                 with self.autocast():
+                    if self.teacher is not None:
+                        part["teacher"] = self.teacher(part["weak"])
                     losses = self.objective(self.model(part["image"]), part)
                     total = torch.stack(list(losses.values())).sum() * share
                 self.scaler.scale(total).backward()
@@ -430,6 +434,14 @@ class Trainer:
             workers=options.workers if options.workers is not None else 0,
             pin=on_gpu,
         )
+
+    def _make_teacher(self) -> Teacher | None:
+        """The average as a network, where a term of the objective asks for its opinion."""
+        if not any(getattr(term, "needs_teacher", False) for term in self.objective.modules()):
+            return None
+        if self.ema is None:
+            raise UsageError("learning from pictures without labels needs train.ema, such as 0.99.")
+        return Teacher(self.network, self.ema)
 
     def _wrapped(self) -> nn.Module:
         """The network as the loop calls it; what is saved is always `self.network`."""

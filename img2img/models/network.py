@@ -39,6 +39,24 @@ class ImageHead(Head):
         return {"value": value, "image": value.round().to(torch.uint8)}
 
 
+class ClassHead(Head):
+    """A class a pixel: maps are logits, a channel a class.
+
+    Gives `probability` (B, H, W, K) float32, summing to 1, and `classes` (B, H, W) uint8, the
+    index of the greatest.
+    """
+
+    outputs = ("probability", "classes")
+
+    def __init__(self, n_classes: int) -> None:
+        super().__init__()
+        self.n_maps = n_classes
+
+    def forward(self, maps: Tensor) -> dict[str, Tensor]:
+        probability = maps.softmax(dim=1).permute(0, 2, 3, 1)
+        return {"probability": probability, "classes": maps.argmax(dim=1).to(torch.uint8)}
+
+
 def reflect_index(length: int | Tensor, before: int, after: int | Tensor) -> Tensor:
     """Indices (before + length + after,) of reflect-101 padding, right down to one pixel.
 

@@ -10,12 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.config import DataOptions, TaskOptions
+from img2img.config import Config, DataOptions, TaskOptions
 from img2img.data.sample import Dataset, Image, Sample, Splits
 from img2img.data.view import View
 from img2img.errors import DataError
@@ -55,11 +55,13 @@ class Task(ABC, Generic[O, R]):
     """
 
     Options: ClassVar[type[TaskOptions]] = TaskOptions
+    groups: ClassVar[Mapping[str, type]] = {}
+    """Further option groups of a training {name: dataclass}; a prediction needs none of them."""
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Task defaults {group: {option: value}} over the general ones."""
     best: ClassVar[Best]
-    metrics: ClassVar[tuple[str, ...]]
-    """Names that `summarise` gives, in the order of tables."""
+    metrics: tuple[str, ...]
+    """Names that `summarise` gives, in the order of tables; they may follow from the options."""
     in_fp32: ClassVar[bool] = False
     """Whether `--precision auto` must mean fp32 without TF32."""
     n_generated: ClassVar[int] = 512
@@ -67,16 +69,28 @@ class Task(ABC, Generic[O, R]):
     map_outputs: ClassVar[tuple[str, ...]] = ()
     """Decoded outputs with a value a pixel of the network's input, all that `result` needs:
     a picture can then be answered in tiles. The first one is continuous and can be blended."""
+    takes_pseudo: ClassVar[bool] = False
+    """Whether it can learn from pictures without labels, `--pseudo`."""
     result_outputs: ClassVar[tuple[str, ...]] = ()
     """Decoded outputs that a prediction needs; an evaluation gets all of them."""
     name: ClassVar[str] = ""
 
-    def __init__(self, options: O) -> None:
+    def __init__(self, options: O, groups: Mapping[str, Any] | None = None) -> None:
         self.options = options
+        given = groups or {}
+        self.training = {name: given.get(name) or kind() for name, kind in self.groups.items()}
 
     @classmethod
-    def defaults_for(cls, options: O, model: str) -> Mapping[str, Mapping[str, Any]]:
-        """Defaults that follow from the task's own options and the model's name."""
+    def configured(cls, config: Config) -> Self:
+        """The task as a training's configuration has it."""
+        return cls(config.task_options, {name: config.groups[name] for name in cls.groups})
+
+    @classmethod
+    def defaults_for(
+        cls, options: O, model: str, *, generated: bool
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Defaults that follow from the task's own options, the model's name, and whether the
+        data are generated ones."""
         return {}
 
     # ---- data
@@ -88,6 +102,11 @@ class Task(ABC, Generic[O, R]):
         Raises:
             DataError: missing, empty or unusable data.
         """
+
+    def prepare(self, train: Dataset) -> None:
+        """Looks at the training samples once, before the first batch and before the objective is
+        asked for: class weights, cut-outs to paste, a mean shape."""
+        return
 
     @abstractmethod
     def targets(self, sample: Sample, rng: np.random.Generator | None) -> Arrays:

@@ -98,7 +98,9 @@ class Sobel(Task[SobelOptions, Filtered]):
     result_outputs = ("image",)
 
     @classmethod
-    def defaults_for(cls, options: SobelOptions, model: str) -> Mapping[str, Mapping[str, Any]]:
+    def defaults_for(
+        cls, options: SobelOptions, model: str, *, generated: bool
+    ) -> Mapping[str, Mapping[str, Any]]:
         """FilterNet learns fast, wants no decay, and must reach as far as the filter does."""
         if model != "filternet":
             return {}

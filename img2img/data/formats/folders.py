@@ -8,9 +8,10 @@ from pathlib import Path
 
 from img2img.config import DataOptions
 from img2img.data import images
+from img2img.data.groups import group_names
 from img2img.data.sample import Dataset, Image, Record, Splits
 from img2img.data.split import PARTS, divide
-from img2img.errors import DataError, InputError
+from img2img.errors import DataError, InputError, UsageError
 
 _PART_OF_FOLDER = {
     "train": "train",
@@ -45,8 +46,11 @@ def picture_splits(data: DataOptions, folder: Path) -> Splits:
         DataError: the folder is missing, a file, empty, or holds unreadable pictures.
         UsageError: the shares leave nothing to train on.
     """
-    records = _index(list_pictures(folder), folder)
-    parts, stated = part_indices([record.id for record in records], data)
+    paths = list_pictures(folder)
+    ids = [picture_id(path, folder) for path in paths]
+    groups = group_names(ids, paths, data, folder)
+    records = _index(paths, groups, folder)
+    parts, stated = part_indices(ids, data, groups)
     whole = PictureFolder(records)
     return Splits(
         name=str(folder),
@@ -85,8 +89,12 @@ def digest_of(data: bytes) -> str:
     return blake2b(data, digest_size=16).hexdigest()
 
 
-def part_indices(ids: Sequence[str], data: DataOptions) -> tuple[dict[str, list[int]], bool]:
+def part_indices(
+    ids: Sequence[str], data: DataOptions, groups: Sequence[str]
+) -> tuple[dict[str, list[int]], bool]:
     """({part: indices into `ids`}, whether the folder itself states them).
+
+    Samples of one group (N names) stay together wherever the division is ours.
 
     Subfolders train, val (valid, validation) and test are parts; a stated train without val gives
     a share to val. If there is val or test but no train, all other pictures are train. Pictures
@@ -94,15 +102,28 @@ def part_indices(ids: Sequence[str], data: DataOptions) -> tuple[dict[str, list[
     subfolders is divided by share.
 
     Raises:
-        UsageError: the shares leave nothing to train on.
+        UsageError: the shares leave nothing to train on, or folds are asked of a folder that
+            states its parts.
     """
     if not any(map(_stated_part, ids)):
-        shares = {"val_share": data.val_share, "test_share": data.test_share}
-        return divide(ids, **shares, seed=data.split_seed), False
+        divided = divide(
+            groups,
+            val_share=data.val_share,
+            test_share=data.test_share,
+            seed=data.split_seed,
+            folds=data.folds,
+            fold=data.fold,
+        )
+        return divided, False
+    if data.folds is not None:
+        raise UsageError(
+            "data.folds divides the data anew, but their folders train, val or test already do: "
+            "leave it out."
+        )
     parts = _stated_indices(ids)
     if "train" in parts and "val" not in parts:
         train = parts["train"]
-        names = [ids[index] for index in train]
+        names = [groups[index] for index in train]
         carved = divide(names, val_share=data.val_share, test_share=0, seed=data.split_seed)
         parts |= {part: [train[index] for index in carved[part]] for part in ("train", "val")}
     return {part: parts[part] for part in PARTS if part in parts}, True
@@ -122,20 +143,26 @@ def _stated_indices(ids: Sequence[str]) -> dict[str, list[int]]:
     return {part: indices for part, indices in stated.items() if part is not None}
 
 
-def _index(paths: Sequence[Path], folder: Path) -> list[Record]:
+def _index(paths: Sequence[Path], groups: Sequence[str], folder: Path) -> list[Record]:
     """A record of every picture; each file is read once, none is kept in memory."""
 
-    def record(path: Path) -> Record | InputError:
+    def record(path: Path, group: str) -> Record | InputError:
         try:
             content = images.read_bytes(path)
             height, width = images.probe(content, str(path))
         except InputError as error:
             return error
-        digest, sample = digest_of(content), picture_id(path, folder)
-        return Record(id=sample, digest=digest, height=height, width=width, path=path)
+        return Record(
+            id=picture_id(path, folder),
+            digest=digest_of(content),
+            height=height,
+            width=width,
+            group=group,
+            path=path,
+        )
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        outcomes = list(pool.map(record, paths))
+        outcomes = list(pool.map(record, paths, groups))
     failures = [outcome for outcome in outcomes if isinstance(outcome, InputError)]
     if failures:
         raise _unreadable(folder, len(paths), failures)

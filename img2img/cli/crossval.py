@@ -1,0 +1,95 @@
+"""`img2img crossval`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from img2img.cli.options import Flags, JsonOut, Quiet, TaskName, with_option_flags
+from img2img.cli.train import ConfigFile, Settings
+
+
+@with_option_flags
+def crossval(
+    task: TaskName,
+    flags: Flags,
+    folds: Annotated[int, typer.Option(min=2, metavar="N", help="How many folds.")] = 3,
+    fold: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="K", help="Train this fold alone; without it all of them."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the runs; one that exists is gone on with.",
+            show_default="runs/TASK-crossval",
+        ),
+    ] = None,
+    set_: Settings = None,
+    config: ConfigFile = None,
+    json: JsonOut = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train once a fold and measure each on the groups it never saw; pool the measurements.
+
+    `--set data.groups=…` says what no division may tear apart. Nothing is kept for validation
+    unless data.val_share asks for it: each fold's last weights are measured. Exit codes as of
+    `train`; run again to go on.
+    """
+    from img2img.cli.console import say
+    from img2img.config import parse_set, read_toml
+    from img2img.engine.crossval import fold_config, summary
+    from img2img.engine.runtime import running
+    from img2img.errors import UsageError
+
+    layers: list[Any] = [("flag", flags), ("flag", parse_set(set_ or []))]
+    if config is not None:
+        layers.insert(0, (config.name, read_toml(config)))
+    if fold is not None and fold >= folds:
+        raise UsageError(f"--fold {fold} is none of 0…{folds - 1}.")
+    folder = out or Path("runs") / f"{task}-crossval"
+    chosen = range(folds) if fold is None else [fold]
+    resolved = {k: fold_config(task, layers, folds=folds, fold=k) for k in chosen}
+    for k, one in resolved.items():
+        say(f"fold {k} of {folds}", quiet=quiet)
+        with running(one.train.device) as runtime:
+            _run(one, runtime, folder / f"fold-{k}", quiet=quiet)
+    if runtime.leads:
+        _show(summary(resolved[chosen[0]], folder), folder, json)
+
+
+def _run(config: Any, runtime: Any, out: Path, *, quiet: bool) -> None:
+    from img2img.cli.console import TrainingConsole
+    from img2img.engine.crossval import run_fold
+    from img2img.registry import load_task
+
+    with TrainingConsole(load_task(config.task).best.metric) as console:
+        run_fold(config, runtime, out=out, listeners=[] if quiet else [console])
+
+
+def _show(outcome: dict[str, Any], folder: Path, json: str | None) -> None:
+    from img2img.cli.console import number, print_table, write_json
+    from img2img.cli.evaluate import metric_rows
+    from img2img.registry import load_task
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(outcome, str(folder / "crossval.json"))
+    write_json(outcome, json)
+    if json == "-":
+        return
+    done, folds = outcome["measured_folds"], outcome["folds"]
+    title = (
+        f"{outcome['task']}: {len(done)} of {folds} folds of {outcome['data']}, "
+        f"{outcome['n']} held-out samples, {outcome['n_groups']} groups ({outcome['groups']})"
+    )
+    columns = ["metric", "value", "95 % interval", *outcome["baselines"]]
+    print_table(columns, metric_rows(outcome), title=title)
+    groups = outcome["by_group"]
+    if 1 < len(groups) < outcome["n"] and len(groups) <= 50:
+        names = list(outcome["metrics"])
+        main = load_task(outcome["task"]).best.metric
+        names.sort(key=lambda name: name != main)
+        rows = [[group, str(row["n"]), *(number(row["metrics"].get(name)) for name in names)]
+                for group, row in groups.items()]  # fmt: skip
+        print_table(["group", "n", *names], rows)
+    print(folder / "crossval.json")

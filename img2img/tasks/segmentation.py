@@ -1,0 +1,300 @@
+"""Segmentation of eggs and frying pans, or of any other classes that masks name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from img2img.config import DataOptions, TaskOptions, option
+from img2img.data.augment import AugmentOptions, Augmenter, Cutouts
+from img2img.data.sample import Dataset, Image, Joined, Sample, Splits
+from img2img.data.view import View
+from img2img.tasks.base import Arrays, Best, Task
+from img2img.vision import segmentation as measures
+from img2img.vision.classes import IGNORE, Classes, ClassSet
+from img2img.vision.eggs_and_pans import find_eggs_and_pans
+from img2img.vision.paint import legend, tinted
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from img2img.data.check import CheckReport
+    from img2img.models.network import Head
+
+EGGS_AND_PANS = ("background:0", "egg:128", "pan:255")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentationOptions(TaskOptions):
+    """Which classes there are, and what the network is told about its mistakes."""
+
+    image_size: int = option(
+        400, "Side of the square a picture is letterboxed to.", unit="pixels", low=1, high=65536
+    )
+    classes: tuple[str, ...] = option(
+        EGGS_AND_PANS, "Classes as name:value or name:#rrggbb of the masks, background first."
+    )
+    ignore_value: str | None = option(
+        None, "Value or #rrggbb of mask pixels without a label; none: all have one."
+    )
+    loss: str = option(
+        "ce+dice",
+        "Sum of ce, weighted-ce, dice, focal and lovasz, such as ce+dice or 0.5*focal+lovasz.",
+    )
+    kitchens: int = option(0, "Generated kitchens among the labelled training pictures.", low=0)
+    kitchens_without: tuple[str, ...] = option(
+        (), "Parts that generated kitchens leave out, see docs/segmentation.md."
+    )
+
+    def __post_init__(self) -> None:
+        self.class_set()  # classes that contradict each other are told before a run begins
+
+    def class_set(self) -> ClassSet:
+        """The classes that these options name."""
+        return ClassSet.parse(self.classes, self.ignore_value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SemiOptions:
+    """Learning from pictures without labels (`--pseudo`)."""
+
+    confidence: float = option(
+        0.9, "Least confidence of the averaged network in a pixel that is learned from.",
+        low=0.0, high=1.0,
+    )  # fmt: skip
+    weight: float = option(1.0, "Weight of their loss.", low=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Segmented:
+    """`classes` (H, W) uint8, the index of the class at every pixel, and `confidence` (H, W)
+    float32, its probability."""
+
+    classes: Classes
+    confidence: NDArray[np.float32]
+
+
+class Segmentation(Task[SegmentationOptions, Segmented]):
+    """Eggs and frying pans, or any classes that masks name, at the picture's own size."""
+
+    Options = SegmentationOptions
+    groups: ClassVar[Mapping[str, type]] = {"augment": AugmentOptions, "semi": SemiOptions}
+    defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "model": {"name": "unet:tu-tf_efficientnet_lite0"},
+        "train": {"epochs": 60, "lr": 1e-3, "warmup_steps": 20, "ema": 0.99, "batch_size": 8},
+    }
+    best = Best("miou", "max")
+    metrics = measures.metric_names(ClassSet.parse(EGGS_AND_PANS).names)
+    map_outputs = ("probability", "classes")
+    result_outputs = ("probability",)
+    takes_pseudo = True
+    output_key = "mask"
+
+    def __init__(
+        self, options: SegmentationOptions, groups: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(options, groups)
+        self.classes = options.class_set()
+        self.metrics = measures.metric_names(self.classes.names)
+        self._cutouts: Cutouts | None = None
+        self._class_weights: list[float] | None = None
+        self._learns_unlabelled = False
+
+    @classmethod
+    def defaults_for(
+        cls, options: SegmentationOptions, model: str, *, generated: bool
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """A light decoder where there is one; fewer passes over pictures that never run out."""
+        light = {"decoder": "half"} if model.startswith("unet:") else {}
+        return {"model": light, "train": {"epochs": 4} if generated else {}}
+
+    @property
+    def _finds_eggs(self) -> bool:
+        """Whether the classes are those of the generator and of the classical baseline."""
+        return self.classes.names == ("background", "egg", "pan")
+
+    # ---- data
+
+    def splits(self, data: DataOptions) -> Splits:
+        if data.source is None:
+            return self._kitchens(data.n_generated or self.n_generated, n_val=32, n_test=64)
+        from img2img.data.formats.masks import mask_splits, unlabelled
+
+        splits = mask_splits(data, self.classes)
+        added: dict[str, Dataset] = {}
+        if self.options.kitchens:
+            added["kitchens"] = self._kitchens(self.options.kitchens).parts["train"]
+        if data.pseudo is not None:
+            added["pseudo"] = unlabelled(Path(data.pseudo), self.classes)
+        if added and "train" in splits.parts:
+            train = Joined({"": splits.parts["train"], **added})
+            splits = replace(splits, parts={**splits.parts, "train": train})
+        return splits
+
+    def generate(self, n: int, *, size: int, seed: int) -> Mapping[str, Dataset]:
+        beside = max(1, n // 8)
+        return self._kitchens(n, n_val=beside, n_test=beside, size=size, seed=seed).parts
+
+    def _kitchens(self, n: int, **options: Any) -> Splits:
+        from img2img.data.synth.kitchen import kitchen_splits
+        from img2img.errors import UsageError
+
+        if not self._finds_eggs:
+            raise UsageError(
+                "generated kitchens know background, egg and pan: give pictures with --data, or "
+                "leave task.classes and task.kitchens alone."
+            )
+        without = frozenset(self.options.kitchens_without)
+        return kitchen_splits(n, without=without, **options)
+
+    def write_sample(self, folder: Path, sample: Sample) -> None:
+        from img2img.data.images import write
+
+        for name, picture in (("images", sample.image),
+                              ("masks", self.classes.to_mask(_truth(sample)))):  # fmt: skip
+            (folder / name).mkdir(exist_ok=True)
+            write(folder / name / f"{sample.id}.png", picture)
+
+    def check(self, data: DataOptions) -> CheckReport:
+        if data.source is None:
+            return super().check(data)
+        from img2img.data.check_masks import check_masks
+
+        return check_masks(data, self.classes)
+
+    def prepare(self, train: Dataset) -> None:
+        if self.training["augment"].copy_paste:
+            self._cutouts = Cutouts(train)
+        if "weighted-ce" in self.options.loss:
+            self._class_weights = measures.balanced_weights(train, len(self.classes))
+        self._learns_unlabelled = any(r.id.startswith("pseudo/") for r in train.records)
+
+    def targets(self, sample: Sample, rng: np.random.Generator | None) -> Arrays:
+        image, classes = sample.image, _truth(sample)
+        if rng is None:
+            view = self.view(*image.shape[:2])
+            inside = view.apply(np.ones((*image.shape[:2], 1), np.uint8), labels=True)[..., 0] > 0
+            laid = view.apply(classes[..., None], fill=IGNORE, labels=True)[..., 0]
+            encoded = {"image": view.apply(image), "classes": laid}
+            return encoded | ({"weak": view.apply(image), "inside": inside}
+                              if self._learns_unlabelled else {})  # fmt: skip
+        if self._cutouts is not None:
+            image, classes = self._cutouts.maybe_paste(image, classes, rng)
+        if not self._learns_unlabelled:
+            image, classes = self._augmenter(image, classes, rng)
+            return {"image": image, "classes": classes}
+        weak, strong, classes, inside = self._augmenter.pair(image, classes, rng)
+        return {"image": strong, "classes": classes, "weak": weak, "inside": inside}
+
+    @cached_property
+    def _augmenter(self) -> Augmenter:
+        return Augmenter(self.training["augment"], size=self.options.image_size)
+
+    def preview(self, encoded: Arrays) -> list[Image]:
+        return [encoded["image"], self._painted(encoded["image"], encoded["classes"])]
+
+    # ---- network
+
+    def head(self) -> Head:
+        from img2img.models.network import ClassHead
+
+        return ClassHead(len(self.classes))
+
+    def objective(self) -> nn.Module:
+        from img2img.vision.losses import PseudoLabelLoss, class_terms
+
+        terms = class_terms(self.options.loss, target="classes", class_weights=self._class_weights)
+        if self._learns_unlabelled:
+            semi = self.training["semi"]
+            terms.add("pseudo", PseudoLabelLoss("classes", semi.confidence), semi.weight)
+        return terms
+
+    # ---- inference
+
+    def view(self, height: int, width: int) -> View:
+        return View.letterbox(height, width, self.options.image_size)
+
+    def result(self, decoded: Arrays, view: View) -> Segmented:
+        """Probabilities are brought to the picture's size one class at a time, then compared:
+        edges are finer than the network's pixels, and memory stays at two planes."""
+        planes = np.moveaxis(decoded["probability"], -1, 0)
+        confidence = view.restore_image(np.ascontiguousarray(planes[0]))
+        classes = np.zeros(confidence.shape, np.uint8)
+        for index, plane in enumerate(planes[1:], start=1):
+            probability = view.restore_image(np.ascontiguousarray(plane))
+            classes[probability > confidence] = index
+            confidence = np.maximum(confidence, probability)
+        return Segmented(classes, confidence)
+
+    def picture(self, result: Segmented) -> Image:
+        return self.classes.to_mask(result.classes)
+
+    def to_json(self, result: Segmented) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for index, name in enumerate(self.classes.names):
+            where = result.classes == index
+            n = int(where.sum())
+            found[name] = {
+                "pixels": n,
+                "fraction": n / where.size,
+                "box": _box(where) if n else None,
+                "mean_confidence": float(result.confidence[where].mean()) if n else None,
+            }
+        return {"classes": found}
+
+    def discretise(self, decoded: Arrays) -> Arrays:
+        return decoded | {"classes": decoded["probability"].argmax(axis=-1).astype(np.uint8)}
+
+    def draw(self, image: Image, result: Segmented) -> Image:
+        """Every class but the background tinted and outlined, with a legend of those present."""
+        painted = self._painted(image, result.classes)
+        present = [i for i in range(1, len(self.classes)) if (result.classes == i).any()]
+        return legend(painted, {self.classes.names[i]: i for i in present})
+
+    def _painted(self, image: Image, classes: Classes) -> Image:
+        return tinted(image, classes)
+
+    # ---- measuring
+
+    def measure(self, result: Segmented, sample: Sample) -> dict[str, float]:
+        return measures.row(result.classes, _truth(sample), self.classes.names)
+
+    def summarise(
+        self, rows: Mapping[str, NDArray[np.float64]], weights: NDArray[np.float64]
+    ) -> dict[str, float]:
+        return measures.summarise(rows, weights, self.classes.names)
+
+    def baselines(self) -> Mapping[str, Callable[[Sample], Segmented]]:
+        """Everything background; and, for eggs and pans, colour and shape without learning."""
+        blank: dict[str, Callable[[Sample], Segmented]] = {
+            "background": lambda sample: _sure(np.zeros(sample.image.shape[:2], np.uint8))
+        }
+        if not self._finds_eggs:
+            return blank
+        return blank | {
+            "colour_and_shape": lambda sample: _sure(find_eggs_and_pans(sample.image))
+        }
+
+    def truth(self, sample: Sample) -> Segmented:
+        classes = _truth(sample)
+        return _sure(np.where(classes == IGNORE, 0, classes).astype(np.uint8))
+
+
+def _truth(sample: Sample) -> Classes:
+    return sample.labels["classes"].astype(np.uint8, copy=False)
+
+
+def _sure(classes: Classes) -> Segmented:
+    return Segmented(classes, np.ones(classes.shape, np.float32))
+
+
+def _box(where: NDArray[np.bool_]) -> list[int]:
+    """[x0, y0, x1, y1] in pixels around the true ones, the last ones outside."""
+    rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
+    return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
