@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TASKS = {
     "sobel": "img2img.tasks.sobel:Sobel",
+    "segmentation": "img2img.tasks.segmentation:Segmentation",
 }
 MODELS = {
     "filternet": "img2img.models.filternet:FilterNet",

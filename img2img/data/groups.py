@@ -3,10 +3,16 @@
 import csv
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 from img2img.config import DataOptions, check_groups
-from img2img.errors import DataError
+from img2img.data import images
+from img2img.errors import DataError, InputError
 
 GROUPS_FILE = "groups.csv"
 
@@ -33,7 +39,38 @@ def group_names(
         return [(match and match[1]) or id for match, id in zip(matches, ids, strict=True)]
     if kind in ("auto", "column"):
         return _of_column(ids, folder, None if kind == "auto" else argument)
+    if kind == "clusters":
+        return _clusters(ids, paths)
     return list(ids)
+
+
+NEAR_LEVELS = 10.0
+"""Root mean square difference below which two thumbnails show the same moment. On 320 pictures of
+nine kitchens it joins frames of a film (48 of 57 of a fixed camera) and no two kitchens."""
+_SIDE_PX = 32
+
+
+def _clusters(ids: Sequence[str], paths: Sequence[Path]) -> list[str]:
+    """Pictures joined wherever two look alike, directly or through others; a cluster is called
+    after its first picture."""
+    with ThreadPoolExecutor(4) as pool:
+        thumbnails = np.stack(list(pool.map(_thumbnail, paths)))
+    first = np.arange(len(ids))
+    for index in range(1, len(ids)):
+        gaps = np.square(thumbnails[:index] - thumbnails[index]).mean(axis=1)
+        joined = np.unique(first[:index][gaps < NEAR_LEVELS**2])
+        if joined.size:
+            first[: index + 1][np.isin(first[: index + 1], [*joined, index])] = joined[0]
+    return [ids[index] for index in first]
+
+
+def _thumbnail(path: Path) -> NDArray[np.float32]:
+    try:
+        image = images.read(path)
+    except InputError as error:
+        raise DataError(str(error)) from None
+    small = cv2.resize(image, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32).ravel()
 
 
 def read_rows(folder: Path) -> dict[str, Row]:

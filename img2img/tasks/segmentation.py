@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from img2img.config import DataOptions, TaskOptions, option
-from img2img.data.augment import AugmentOptions, Augmenter, Cutouts
+from img2img.data.augment import Augmenter, AugmentOptions, Cutouts
 from img2img.data.sample import Dataset, Image, Joined, Sample, Splits
 from img2img.data.view import View
 from img2img.tasks.base import Arrays, Best, Task
 from img2img.vision import segmentation as measures
 from img2img.vision.classes import IGNORE, Classes, ClassSet
-from img2img.vision.eggs_and_pans import find_eggs_and_pans
 from img2img.vision.paint import legend, tinted
 
 if TYPE_CHECKING:
@@ -172,7 +171,7 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
         if self.training["augment"].copy_paste:
             self._cutouts = Cutouts(train)
         if "weighted-ce" in self.options.loss:
-            self._class_weights = measures.balanced_weights(train, len(self.classes))
+            self._class_weights = _balanced_weights(train, len(self.classes))
         self._learns_unlabelled = any(r.id.startswith("pseudo/") for r in train.records)
 
     def targets(self, sample: Sample, rng: np.random.Generator | None) -> Arrays:
@@ -184,10 +183,8 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
             encoded = {"image": view.apply(image), "classes": laid}
             return encoded | ({"weak": view.apply(image), "inside": inside}
                               if self._learns_unlabelled else {})  # fmt: skip
-        if self._cutouts is not None:
-            image, classes = self._cutouts.maybe_paste(image, classes, rng)
         if not self._learns_unlabelled:
-            image, classes = self._augmenter(image, classes, rng)
+            image, classes = self._augmenter(image, classes, rng, self._cutouts)
             return {"image": image, "classes": classes}
         weak, strong, classes, inside = self._augmenter.pair(image, classes, rng)
         return {"image": strong, "classes": classes, "weak": weak, "inside": inside}
@@ -277,6 +274,8 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
         }
         if not self._finds_eggs:
             return blank
+        from img2img.vision.eggs_and_pans import find_eggs_and_pans
+
         return blank | {
             "colour_and_shape": lambda sample: _sure(find_eggs_and_pans(sample.image))
         }
@@ -288,6 +287,22 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
 
 def _truth(sample: Sample) -> Classes:
     return sample.labels["classes"].astype(np.uint8, copy=False)
+
+
+def _balanced_weights(train: Dataset, n_classes: int) -> list[float]:
+    """A weight a class: the median share of the classes over its own, from up to 256 samples.
+
+    Source: Eigen, Fergus: Predicting depth, surface normals and semantic labels, ICCV 2015.
+    """
+    every = max(1, len(train) // 256)
+    counts = np.zeros(n_classes)
+    for index in range(0, len(train), every):
+        classes = _truth(train[index])
+        known = np.bincount(classes.ravel(), minlength=IGNORE)[:n_classes]
+        counts += known / max(1, known.sum())
+    present = counts[counts > 0]
+    median = float(np.median(present)) if present.size else 1.0
+    return [median / count if count else 0.0 for count in counts.tolist()]
 
 
 def _sure(classes: Classes) -> Segmented:

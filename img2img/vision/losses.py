@@ -136,6 +136,8 @@ class PseudoLabelLoss(nn.Module):
     could be chosen, so that few sure pixels weigh little; zero if there are none.
     """
 
+    needs_teacher = True
+
     def __init__(self, target: str, confidence: float) -> None:
         super().__init__()
         self.target = target
@@ -184,6 +186,11 @@ class Terms(nn.Module):
         self.terms = nn.ModuleDict(terms)
         factors: Mapping[str, float] = weights or {}
         self.weights = {name: factors.get(name, 1.0) for name in terms}
+
+    def add(self, name: str, term: nn.Module, weight: float) -> None:
+        """One more term."""
+        self.terms[name] = term
+        self.weights[name] = weight
 
     def forward(self, maps: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: self.weights[name] * term(maps, batch) for name, term in self.terms.items()}

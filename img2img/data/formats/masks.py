@@ -1,5 +1,6 @@
 """Pictures with masks: folders `images/` and `masks/`, divided by subfolders or by share."""
 
+import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +11,21 @@ import numpy as np
 
 from img2img.config import DataOptions
 from img2img.data import images
-from img2img.data.formats.folders import digest_of, list_pictures, part_indices
-from img2img.data.groups import group_names
+from img2img.data.formats.folders import (
+    digest_of,
+    list_pictures,
+    part_indices,
+    picture_splits,
+)
+from img2img.data.groups import group_names, read_rows
 from img2img.data.sample import Dataset, Image, Record, Sample, Splits
 from img2img.errors import DataError, InputError
-from img2img.vision.classes import Classes, ClassSet
+from img2img.vision.classes import IGNORE, ClassSet
 from img2img.vision.masks import Repaired, repair
 
 IMAGES, MASKS = "images", "masks"
+UNLABELLED = (64, 64, 64)
+"""What `img2img label` writes where it is not sure: as far from 0 as from 128."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +102,36 @@ def mask_splits(data: DataOptions, classes: ClassSet) -> Splits:
     )
 
 
+def unlabelled(folder: Path, classes: ClassSet) -> Dataset:
+    """The pictures of a folder without labels: every class is `IGNORE`. Where `masks` lie beside
+    `images`, as `img2img label` writes them, these are read, value 64 meaning no label.
+
+    Raises:
+        DataError: missing, empty or unusable data.
+    """
+    if (folder / MASKS).is_dir():
+        known = dataclasses.replace(classes, ignore=UNLABELLED)
+        return mask_splits(DataOptions(source=str(folder), val_share=0, test_share=0), known).whole
+    return Unlabelled(picture_splits(DataOptions(source=str(folder)), folder).whole)
+
+
+class Unlabelled(Dataset):
+    """Pictures of another set, with `IGNORE` for the class of every pixel."""
+
+    planes = 4
+
+    def __init__(self, pictures: Dataset) -> None:
+        super().__init__(pictures.records)
+        self._pictures = pictures
+
+    def pixels(self, record: Record) -> Image:
+        image = self._pictures.pixels(record)
+        return np.dstack([image, np.full(image.shape[:2], IGNORE, np.uint8)])
+
+    def sample(self, record: Record, pixels: Image) -> Sample:
+        return sample_of(record, pixels)
+
+
 def find_pairs(folder: Path) -> list[Pair]:
     """The pairs of `images/` and `masks/` in a folder, or in its subfolders train, val and test.
 
@@ -125,15 +163,40 @@ def _parts_of(folder: Path) -> Iterable[tuple[str, Path]]:
 
 
 def _pairs_of(root: Path, prefix: str) -> list[Pair]:
-    masks = {_stem(path, root / MASKS): path for path in list_pictures(root / MASKS)}
+    """Pairs of equal stems, but for those that groups.csv names in a column `mask`."""
+    rows = read_rows(root)
+    masks: dict[str, list[Path]] = {}
+    for path in list_pictures(root / MASKS):
+        masks.setdefault(_stem(path, root / MASKS), []).append(path)
+    used: dict[Path, Path] = {}
     pairs = []
     for picture in list_pictures(root / IMAGES):
-        mask = masks.get(_stem(picture, root / IMAGES))
-        if mask is None:
-            raise DataError(f"{picture} has no mask: add one of the same name to {root / MASKS}.")
-        id = prefix + picture.relative_to(root / IMAGES).as_posix()
-        pairs.append(Pair(id=id, picture=picture, mask=mask))
+        name = picture.relative_to(root / IMAGES).as_posix()
+        stated = rows.get(name, {}).get("mask")
+        mask = root / MASKS / stated if stated else _only_mask(picture, root, masks)
+        if mask in used:
+            raise DataError(
+                f"{used[mask]} and {picture} have the same mask {mask}: rename one pair, or name "
+                "the pairs in groups.csv (columns image and mask)."
+            )
+        used[mask] = picture
+        pairs.append(Pair(id=prefix + name, picture=picture, mask=mask))
+    alone = sorted({path for paths in masks.values() for path in paths} - used.keys())
+    if alone:
+        raise DataError(f"{alone[0]} has no picture: add one of the same name to {root / IMAGES}.")
     return pairs
+
+
+def _only_mask(picture: Path, root: Path, masks: Mapping[str, Sequence[Path]]) -> Path:
+    found = masks.get(_stem(picture, root / IMAGES), [])
+    if not found:
+        raise DataError(f"{picture} has no mask: add one of the same name to {root / MASKS}.")
+    if len(found) > 1:
+        raise DataError(
+            f"{picture} has two masks, {found[0].name} and {found[1].name}: keep one, or name the "
+            "pairs in groups.csv (columns image and mask)."
+        )
+    return found[0]
 
 
 def _stem(path: Path, folder: Path) -> str:
