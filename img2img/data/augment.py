@@ -35,8 +35,8 @@ class AugmentOptions:
         40.0, "Greatest turn to either side.", unit="degrees", low=0.0, high=180.0
     )
     scale: float = option(
-        4.0, "Greatest zoom, in or out; objects stay between 3 % and 80 % of the side where they "
-        "can.", low=1.0, high=16.0,
+        4.0, "Greatest zoom in, its root the greatest zoom out; objects stay between 2 % and "
+        "75 % of the side where they can.", low=1.0, high=16.0,
     )  # fmt: skip
     shift: float = option(0.1, "Greatest shift, as a share of the side.", low=0.0, high=1.0)
     shear: float = option(0.15, "Greatest shear, as a tangent.", low=0.0, high=1.0)
@@ -70,7 +70,7 @@ class Focus(NamedTuple):
     side: float
 
 
-SMALLEST, LARGEST = 0.03, 0.8
+SMALLEST, LARGEST = 0.02, 0.75
 """Shares of the canvas' side beyond which zooming shrinks or enlarges no object in focus."""
 
 
@@ -129,7 +129,7 @@ def random_matrix(
 
 def _random_zoom(options: AugmentOptions, rng: np.random.Generator, share: float | None) -> float:
     """Log-uniform; `share` is what the object in focus takes of the side before it."""
-    low, high = 1 / options.scale, options.scale
+    low, high = options.scale**-0.5, options.scale  # further out, the canvas is mostly black
     if share is not None:
         low, high = max(low, min(1.0, SMALLEST / share)), min(high, max(1.0, LARGEST / share))
     return float(np.exp(options.strength * rng.uniform(np.log(low), np.log(high))))
@@ -149,9 +149,9 @@ def _random_linear(options: AugmentOptions, rng: np.random.Generator) -> Matrix:
 
 
 SUPERSAMPLING = 1.5
-"""Pixels per canvas pixel, about, to which a picture is reduced before it is warped: the means of
-blocks and the triangle of bilinear interpolation together blur like `INTER_AREA` alone where they
-are √3 (variance of 1/12 square pixel). Whole factors, because others take five times as long."""
+"""Pixels per canvas pixel, to within a factor √2, to which a picture is halved before it is warped:
+means of blocks and the triangle of bilinear interpolation together blur like `INTER_AREA` alone
+where they are √3 (variance of 1/12 square pixel)."""
 
 
 def warp_image(image: Image, matrix: Matrix, height: int, width: int) -> Image:
@@ -159,27 +159,26 @@ def warp_image(image: Image, matrix: Matrix, height: int, width: int) -> Image:
 
     Where the canvas does not show the picture (`covered`) its values mean nothing.
     """
-    scale_x, scale_y = np.linalg.norm(matrix[:, :2], axis=0) * SUPERSAMPLING
-    block = np.array([
-        max(1, min(side, round(1 / scale)))
-        for side, scale in ((image.shape[1], scale_x), (image.shape[0], scale_y))
-    ])  # fmt: skip
-    if block.max() > 1:
-        new = np.array([image.shape[1], image.shape[0]]) // block
-        whole = image[: new[1] * block[1], : new[0] * block[0]]
-        image = np.asarray(cv2.resize(whole, new.tolist(), interpolation=cv2.INTER_AREA))
-        matrix = matrix @ _from_blocks(block)
+    n_pixels = 1 / (SUPERSAMPLING * np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    for _ in range(max(0, round(np.log2(n_pixels)))):
+        image, matrix = _halved(image, matrix)
     # One pixel carried on gives the border its colour; warping with BORDER_REPLICATE is slow.
     image = np.asarray(cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_REPLICATE))
     matrix = matrix @ np.array([[1.0, 0.0, -1.0], [0.0, 1.0, -1.0], [0.0, 0.0, 1.0]])
     return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR))
 
 
-def _from_blocks(block: NDArray[np.int_]) -> Matrix:
-    """(3, 3) from points among means of blocks, `block` pixels wide and high, to the original."""
-    matrix = np.diag([*block, 1.0])
-    matrix[:2, 2] = (block - 1) / 2
-    return matrix
+def _halved(image: Image, matrix: Matrix) -> tuple[Image, Matrix]:
+    """Means of two by two pixels, which OpenCV takes five times faster than any other area, and
+    the matrix from them; sides that have few pixels keep them."""
+    height, width = image.shape[:2]
+    x, y = (2 if side >= 32 else 1 for side in (width, height))
+    new = (width // x, height // y)
+    image = np.asarray(
+        cv2.resize(image[: new[1] * y, : new[0] * x], new, interpolation=cv2.INTER_AREA)
+    )
+    to_old = np.array([[x, 0.0, (x - 1) / 2], [0.0, y, (y - 1) / 2], [0.0, 0.0, 1.0]])
+    return image, matrix @ to_old
 
 
 def warp_classes(
@@ -366,12 +365,13 @@ def _random_pose(
 
 
 def _random_place(classes: Classes, rng: np.random.Generator) -> tuple[int, int]:
-    """Row and column; one in four upon an object, since eggs lie in pans."""
-    height, width = classes.shape
-    objects = np.flatnonzero((classes != 0) & (classes != IGNORE))
-    if objects.size and rng.random() < 0.25:
-        return divmod(int(rng.choice(objects)), width)
-    return int(rng.integers(height)), int(rng.integers(width))
+    """Row and column, where there are labels; one in four on an object, since eggs lie in pans."""
+    labelled = classes != IGNORE
+    on_object = labelled & (classes != 0) & (rng.random() < 0.25)
+    for candidates in map(np.flatnonzero, (on_object, labelled)):
+        if candidates.size:
+            return divmod(int(rng.choice(candidates)), classes.shape[1])
+    return int(rng.integers(classes.shape[0])), int(rng.integers(classes.shape[1]))
 
 
 # ---- light and camera
@@ -391,14 +391,14 @@ def _photometric(options: AugmentOptions) -> Any:
     smooth = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}
     return A.Compose([
         A.OneOf([
-            A.RandomShadow(shadow_roi=(0, 0, 1, 1), shadow_intensity_range=(0.25, 0.6)),
+            A.RandomShadow(shadow_roi=(0, 0, 1, 1), shadow_intensity_range=(0.2, 0.5)),
             A.Illumination(mode="linear", intensity_range=(0.05, 0.2)),
             A.Illumination(mode="gaussian", intensity_range=(0.05, 0.2)),
         ], p=k * options.shadow),
         jitter,
         A.RandomGamma((100 - 45 * c, 100 + 80 * c), p=0.3 * min(1, 2 * c)),
         A.PlanckianJitter(p=0.35 * c),
-        A.RandomToneCurve(scale=0.15, per_channel=True, p=0.25 * c),
+        A.RandomToneCurve(scale=0.1, per_channel=True, p=0.25 * c),
         A.ToGray(p=0.08 * c),
         A.OneOf([
             A.GaussianBlur(sigma_limit=(0.4, 1.6)),
@@ -406,8 +406,8 @@ def _photometric(options: AugmentOptions) -> Any:
             A.Downscale(scale_range=(0.35, 0.8), interpolation_pair=smooth),
         ], p=k * options.blur),
         A.OneOf([
-            A.GaussNoise(std_range=(0.01, 0.08)),
-            A.GaussNoise(std_range=(0.01, 0.08), per_channel=False),
+            A.GaussNoise(std_range=(0.01, 0.06)),
+            A.GaussNoise(std_range=(0.01, 0.06), per_channel=False),
             A.GaussNoise(std_range=(0.01, 0.06), noise_scale_factor=0.5),
         ], p=k * options.noise),
         A.ImageCompression(quality_range=(25, 90), p=k * options.compression),

@@ -61,7 +61,7 @@ def _clusters(ids: Sequence[str], paths: Sequence[Path]) -> list[str]:
         joined = np.unique(first[:index][gaps < NEAR_LEVELS**2])
         if joined.size:
             first[: index + 1][np.isin(first[: index + 1], [*joined, index])] = joined[0]
-    return [ids[index] for index in first]
+    return [ids[index] for index in first.tolist()]
 
 
 def _thumbnail(path: Path) -> NDArray[np.float32]:

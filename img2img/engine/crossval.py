@@ -37,9 +37,7 @@ def fold_config(task: str, layers: list[Layer], *, folds: int, fold: int) -> Con
     return resolve(task, [defaults, *layers, division])
 
 
-def run_fold(
-    config: Config, runtime: Runtime, *, out: Path, listeners: list[Listener]
-) -> None:
+def run_fold(config: Config, runtime: Runtime, *, out: Path, listeners: list[Listener]) -> None:
     """Trains the fold's run in `out` and measures it, or goes on where it stopped; a fold that
     was measured is left alone.
 
@@ -77,9 +75,7 @@ def pooled(out: Path, folds: int) -> tuple[Evaluation, list[int]]:
     if not found:
         raise DataError(f"{out} holds no measured fold.")
     parts = list(found.values())
-    rows = {
-        name: np.concatenate([part.rows[name] for part in parts]) for name in parts[0].rows
-    }
+    rows = {name: np.concatenate([part.rows[name] for part in parts]) for name in parts[0].rows}
     ids = [sample for part in parts for sample in part.ids]
     groups = [group for part in parts for group in part.groups]
     return Evaluation(ids=ids, groups=groups, rows=rows), list(found)
@@ -140,7 +136,9 @@ def _refuse_other_options(out: Path, config: Config) -> None:
             key = f"{group}.{name}"
             before = saved.get(group, {}).get(name)
             # JSON knows no tuples.
-            if key not in _MACHINE and before != (list(value) if isinstance(value, tuple) else value):
+            if key not in _MACHINE and before != (
+                list(value) if isinstance(value, tuple) else value
+            ):
                 raise UsageError(
                     f"{out} was trained with {key}={before!r}, not {value!r}: choose another --out."
                 )

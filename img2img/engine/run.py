@@ -46,7 +46,9 @@ def resolve(task_name: str, layers: list[Layer]) -> Config:
     schema = schema_of(kind, model)
     own = [(source, {"task": groups.get("task", {})}) for source, groups in layers]
     options = Config.resolve(task_name, {"task": kind.Options}, own).task_options
-    sources = [groups["data"]["source"] for _, groups in layers if "source" in groups.get("data", {})]
+    sources = [
+        groups["data"]["source"] for _, groups in layers if "source" in groups.get("data", {})
+    ]
     generated = not sources or sources[-1] is None
     fitting = ("task default", kind.defaults_for(options, model, generated=generated))
     return replace_budget(Config.resolve(task_name, schema, [general, fitting, *layers[1:]]))

@@ -276,9 +276,7 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
             return blank
         from img2img.vision.eggs_and_pans import find_eggs_and_pans
 
-        return blank | {
-            "colour_and_shape": lambda sample: _sure(find_eggs_and_pans(sample.image))
-        }
+        return blank | {"colour_and_shape": lambda sample: _sure(find_eggs_and_pans(sample.image))}
 
     def truth(self, sample: Sample) -> Segmented:
         classes = _truth(sample)
