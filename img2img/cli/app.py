@@ -59,6 +59,7 @@ def _add_commands() -> None:
         evaluate,
         export,
         info,
+        label,
         models,
         predict,
         tasks,
@@ -72,6 +73,7 @@ def _add_commands() -> None:
     app.command("export")(export.export)
     app.command("compare")(compare.compare)
     app.add_typer(data.app, name="data")
+    app.command("label")(label.label)
     app.command("info")(info.info)
     app.command("tasks")(tasks.tasks)
     app.command("models")(models.models)

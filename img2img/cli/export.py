@@ -21,10 +21,19 @@ _N_GATE = 32
 
 def export(
     task: TaskName,
-    out: Annotated[Path, typer.Option(metavar="FILE.onnx", help="The file to write.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE.onnx",
+            help="The file to write; with .safetensors the bare weights for torch.",
+        ),
+    ],
     weights: Weights = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Quantise to int8: smaller, and quicker on most CPUs.")
+    ] = False,
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="Store weights in fp16: half the size, same arithmetic.")
     ] = False,
     data: Data = None,
     n_calibration: Annotated[
@@ -40,7 +49,7 @@ def export(
     allow_python: AllowPython = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write an .onnx that answers pictures of any size, once it was measured against torch.
+    """Write weights as one file; an .onnx answers pictures of any size and is measured first.
 
     The file appears only if the task's best metric holds on up to 32 validation samples; an older
     one stays otherwise. Exit codes: 0 done, 1 the metric is lost, 2 a wrong option, 3 unusable
@@ -54,9 +63,15 @@ def export(
     from img2img.errors import InputError, UsageError
     from img2img.inference.session import task_of
 
-    if out.suffix != ".onnx" or out.is_dir():
+    if out.suffix not in (".onnx", ".safetensors") or out.is_dir():
         raise UsageError(f"--out {out} is no .onnx file's name: write for example {task}.onnx.")
+    if int8 and (fp16 or out.suffix != ".onnx"):
+        raise UsageError("--int8 makes an .onnx of its own: leave out --fp16, and name an .onnx.")
     network, card = _loaded(task, weights)
+    if out.suffix == ".safetensors":
+        _write_weights(network, card, out, fp16=fp16)
+        print(out)
+        return
     adapter = task_of(card, task, allow_python=allow_python)
     splits = adapter.splits(DataOptions(source=data, download=download, **division(card)))
     try:
@@ -64,7 +79,7 @@ def export(
         with TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
             pictures = _calibration(adapter, splits, n_calibration) if int8 else None
             file, verdict = _gated(
-                adapter, network, card, splits, folder=Path(folder), pictures=pictures,
+                adapter, network, card, splits, folder=Path(folder), pictures=pictures, fp16=fp16,
                 tolerance=tolerance,
             )  # fmt: skip
             file.replace(out)
@@ -95,10 +110,10 @@ def _loaded(task: str, weights: str | None) -> "tuple[Network, Card]":
 
 def _gated(
     adapter: "Task[Any, Any]", network: "Network", card: "Card", splits: "Splits", *,
-    folder: Path, pictures: "list[Image] | None", tolerance: float,
+    folder: Path, pictures: "list[Image] | None", fp16: bool, tolerance: float,
 ) -> "tuple[Path, Verdict]":  # fmt: skip
     """An exported file in `folder` that passed the gate, and what it measured there."""
-    from img2img.inference.export import export_int8, export_onnx, gate
+    from img2img.inference.export import export_fp16, export_int8, export_onnx, gate
     from img2img.inference.session import OnnxSession
     from img2img.inference.torch_session import TorchSession, pick_device
 
@@ -107,11 +122,30 @@ def _gated(
     if pictures is not None:
         source, file = file, folder / "int8.onnx"
         export_int8(source, card, file, pictures)
+    elif fp16:
+        source, file = file, folder / "fp16.onnx"
+        export_fp16(source, card, file)
     samples = splits.parts.get("val") or splits.pick(None)[1]
     samples = samples.subset(range(min(_N_GATE, len(samples))))
     reference = TorchSession(network, pick_device("cpu"), card, name="torch")
     exported = OnnxSession(file, name=file.name)
     return file, gate(adapter, reference, exported, samples, tolerance=tolerance)
+
+
+def _write_weights(network: "Network", card: "Card", out: Path, *, fp16: bool) -> None:
+    """Writes the network's tensors and card alone, whole or not at all."""
+    from img2img.engine.checkpoint import Checkpoint, write_checkpoint
+    from img2img.errors import InputError
+    from img2img.inference.torch_session import PREFIX
+
+    tensors = {
+        f"{PREFIX}{key}": value.half() if fp16 and value.is_floating_point() else value
+        for key, value in network.state_dict().items()
+    }
+    try:
+        write_checkpoint(out, Checkpoint(card=card, tensors=tensors, state={}))
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be written: {error.strerror}.") from None
 
 
 def _calibration(adapter: "Task[Any, Any]", splits: "Splits", n: int) -> "list[Image]":

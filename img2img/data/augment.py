@@ -233,7 +233,9 @@ class Cutouts:
 
     def __init__(self, dataset: Dataset, *, most: int = 200) -> None:
         found: dict[int, list[Cutout]] = defaultdict(list)
-        for index in _by_turns(dataset.records)[: 4 * most]:
+        for n_seen, index in enumerate(_by_turns(dataset.records)[: 4 * most]):
+            if n_seen >= most and all(len(kind) >= most // len(found) for kind in found.values()):
+                break
             sample = dataset[index]
             classes = sample.labels.get("classes")
             if classes is None:
@@ -287,17 +289,18 @@ def _cut_out(image: Image, classes: Classes) -> list[Cutout]:
         part = np.s_[max(0, y - margin) : y + h + margin, max(0, x - margin) : x + w + margin]
         own = np.where(numbers[part] == number, classes[part], 0).astype(np.uint8)
         pixels = np.dstack([image[part], _soft(own)])
-        view = View.letterbox(*own.shape, min(Cutouts.LONGEST_PX, max(own.shape)))
-        rows = slice(view.top, view.top + view.inner[0])
-        columns = slice(view.left, view.left + view.inner[1])
-        cutouts.append(
-            Cutout(
-                pixels=view.apply(pixels)[rows, columns],
-                classes=view.apply(own, labels=True)[rows, columns],
-                light=light,
-            )
-        )
+        cutouts.append(_bounded(Cutout(pixels=pixels, classes=own, light=light)))
     return cutouts
+
+
+def _bounded(cutout: Cutout) -> Cutout:
+    height, width = cutout.classes.shape
+    if max(height, width) <= Cutouts.LONGEST_PX:
+        return cutout
+    view = View.letterbox(height, width, Cutouts.LONGEST_PX)
+    part = np.s_[view.top : view.top + view.inner[0], view.left : view.left + view.inner[1]]
+    pixels, classes = view.apply(cutout.pixels), view.apply(cutout.classes, labels=True)
+    return Cutout(pixels=pixels[part], classes=classes[part], light=cutout.light)
 
 
 def _soft(classes: Classes) -> Classes:
@@ -370,7 +373,8 @@ def _random_place(classes: Classes, rng: np.random.Generator) -> tuple[int, int]
     on_object = labelled & (classes != 0) & (rng.random() < 0.25)
     for candidates in map(np.flatnonzero, (on_object, labelled)):
         if candidates.size:
-            return divmod(int(rng.choice(candidates)), classes.shape[1])
+            row, column = divmod(int(rng.choice(candidates)), classes.shape[1])
+            return row, column
     return int(rng.integers(classes.shape[0])), int(rng.integers(classes.shape[1]))
 
 
@@ -391,9 +395,8 @@ def _photometric(options: AugmentOptions) -> Any:
     smooth = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}
     return A.Compose([
         A.OneOf([
-            A.RandomShadow(shadow_roi=(0, 0, 1, 1), shadow_intensity_range=(0.2, 0.5)),
-            A.Illumination(mode="linear", intensity_range=(0.05, 0.2)),
-            A.Illumination(mode="gaussian", intensity_range=(0.05, 0.2)),
+            A.RandomShadow((0, 0, 1, 1), shadow_dimension=4, shadow_intensity_range=(0.2, 0.5)),
+            A.Illumination(mode="gaussian", intensity_range=(0.05, 0.2), sigma_range=(0.3, 1.0)),
         ], p=k * options.shadow),
         jitter,
         A.RandomGamma((100 - 45 * c, 100 + 80 * c), p=0.3 * min(1, 2 * c)),
@@ -446,11 +449,7 @@ class Augmenter:
     ) -> tuple[Image, Classes]:
         """An image (size, size, 3) uint8 and its classes (size, size), of an image (H, W, 3) and
         classes (H, W); objects of `paste` are put on a share of them."""
-        canvas, marks, inside = self._placed(image, classes, rng)
-        if paste is not None and rng.random() < self.options.strength * self.options.copy_paste:
-            canvas, marks = paste.paste(canvas, marks, rng)
-            marks[~inside] = IGNORE
-        return self._lit(canvas, marks, inside, rng)
+        return self._lit(*self._placed(image, classes, rng, paste), rng)
 
     def weak(
         self, image: Image, classes: Classes, rng: np.random.Generator
@@ -460,25 +459,38 @@ class Augmenter:
         return _within(canvas, inside), marks
 
     def pair(
-        self, image: Image, classes: Classes, rng: np.random.Generator
+        self,
+        image: Image,
+        classes: Classes,
+        rng: np.random.Generator,
+        paste: Cutouts | None = None,
     ) -> tuple[Image, Image, Classes, NDArray[np.bool_]]:
-        """(weak, strong, classes, inside): one geometry; only the strong image changes in light,
-        and has covered rectangles, which are `IGNORE` in the classes. `inside` (size, size) says
-        where the picture is."""
-        canvas, marks, inside = self._placed(image, classes, rng)
+        """(weak, strong, classes, inside): one geometry and the same pasted objects; only the
+        strong image changes in light, and has covered rectangles, which are `IGNORE` in the
+        classes. `inside` (size, size) says where the picture is."""
+        canvas, marks, inside = self._placed(image, classes, rng, paste)
         strong, marks = self._lit(canvas, marks, inside, rng)
         return _within(canvas, inside), strong, marks, inside
 
     def _placed(
-        self, image: Image, classes: Classes, rng: np.random.Generator
+        self,
+        image: Image,
+        classes: Classes,
+        rng: np.random.Generator,
+        paste: Cutouts | None = None,
     ) -> tuple[Image, Classes, NDArray[np.bool_]]:
+        """(canvas, its classes, where the picture is): geometry and pasted objects."""
         height, width = classes.shape
         # One in five looks anywhere: backgrounds must be seen at every size as well.
         focus = find_focus(classes, rng) if rng.random() < 0.8 else None
         matrix = random_matrix(self.options, rng, height, width, self.size, focus=focus)
         canvas = warp_image(image, matrix, self.size, self.size)
         marks = warp_classes(classes, matrix, self.size, self.size, fill=IGNORE)
-        return canvas, marks, covered(matrix, height, width, self.size)
+        inside = covered(matrix, height, width, self.size)
+        if paste is not None and rng.random() < self.options.strength * self.options.copy_paste:
+            canvas, marks = paste.paste(canvas, marks, rng)
+            marks[~inside] = IGNORE
+        return canvas, marks, inside
 
     def _lit(
         self, canvas: Image, marks: Classes, inside: NDArray[np.bool_], rng: np.random.Generator
@@ -486,7 +498,8 @@ class Augmenter:
         if self._photometric is not None:
             # Not `set_random_seed`: it gives one seed to all transforms, which then coincide.
             self._photometric.set_random_state(rng, random.Random(int(rng.integers(2**63))))  # noqa: S311
-            canvas = self._photometric(image=canvas)["image"]
+            # Some transforms squeeze a canvas of one pixel.
+            canvas = self._photometric(image=canvas)["image"].reshape(canvas.shape)
         if rng.random() < self.options.strength * self.options.dropout:
             canvas, marks = _dropped(canvas, marks, rng)
             marks[~inside] = IGNORE

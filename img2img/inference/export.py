@@ -122,6 +122,29 @@ def export_int8(source: Path, card: Card, path: Path, pictures: Sequence[Image])
     write_card(path, replace(card, facts=card.facts | {"numbers": "int8"}))
 
 
+_LEAST_VALUES = 64
+"""Tensors with fewer values stay in fp32: they weigh nothing, and scales are among them."""
+
+
+def export_fp16(source: Path, card: Card, path: Path) -> None:
+    """Writes `path`: the exported network `source` with its weights stored in fp16, half the size.
+    They are cast when the file is opened, so that the arithmetic stays in fp32."""
+    model = onnx.load(source)
+    casts = []
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < _LEAST_VALUES:
+            continue
+        name, stored = tensor.name, f"{tensor.name}.fp16"
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), stored))
+        casts.append(onnx.helper.make_node("Cast", [stored], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, path)
+    write_card(path, replace(card, facts=card.facts | {"numbers": "fp16"}))
+
+
 class _Calibration:
     """Hands pictures to ONNX Runtime's calibration one by one, as its protocol asks."""
 

@@ -58,11 +58,14 @@ def find_eggs_and_pans(image: Image) -> Classes:
         if score >= _ENOUGH[index]
     ]
     layers = {index: np.zeros(copy.lab.shape[:2], np.uint8) for index in (PAN, EGG)}
-    for _, index, region in sorted(found, key=lambda one: -one[0]):
+    left = {EGG: 4, PAN: 1}
+    best = {i: max((f[0] for f in found if f[1]==i),default=0) for i in (1,2)}
+    for score, index, region in sorted(found, key=lambda one: -one[0]):
         part = layers[index][region.rows, region.columns]
         mask = region.core if index == EGG else region.whole
-        if not (part & mask).any():
+        if left[index] and not (part & mask).any() and score>=.5*best[index]:
             part |= mask
+            left[index] -= 1
     classes = np.where(layers[EGG] > 0, EGG, np.where(layers[PAN] > 0, PAN, BACKGROUND))
     height, width = image.shape[:2]
     large = cv2.resize(classes.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
@@ -109,7 +112,7 @@ def _candidates(lab: Image) -> Iterator[tuple[_Mask, Sequence[int]]]:
             n, labels, facts, _ = cv2.connectedComponentsWithStats(above, connectivity=4)
             for part in range(1, n):
                 if 0.0006 < facts[part, cv2.CC_STAT_AREA] / plane.size < 0.4:
-                    yield (labels == part).astype(np.uint8), facts[part, :4]
+                    yield labels == part, facts[part, :4]
 
 
 def _region(mask: _Mask, box: Sequence[int]) -> _Region | None:
@@ -117,10 +120,11 @@ def _region(mask: _Mask, box: Sequence[int]) -> _Region | None:
     x, y, width, height = box
     rows = slice(max(0, y - _MARGIN_PX), y + height + _MARGIN_PX)
     columns = slice(max(0, x - _MARGIN_PX), x + width + _MARGIN_PX)
-    outlines, _ = cv2.findContours(mask[rows, columns], cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    part = mask[rows, columns].astype(np.uint8)
+    outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not outlines:
         return None
-    whole = np.zeros_like(mask[rows, columns])
+    whole = np.zeros_like(part)
     cv2.drawContours(whole, [max(outlines, key=cv2.contourArea)], -1, 1, cv2.FILLED)
     core = _without_limbs(whole)
     return _Region(rows, columns, whole, core) if cv2.erode(core, _DISC).any() else None
@@ -177,29 +181,18 @@ def _scores(copy: _Copy, region: _Region) -> tuple[float, float]:
             cut=float(cut),
         )
     )
-    warm = _ramp(blue_yellow, 0, 15) * _ramp(light, 15, 40)
+    warm = _ramp(blue_yellow, 0, 15) * _ramp(blue_yellow, 45, 36) * _ramp(light, 15, 40)
     pale = _ramp(light, 45, 70) * _ramp(lighter, 0, 12) * _ramp(abs(green_red), 12, 6)
+    round_ = _ramp(roundness, 0.93, 0.985) * _ramp(cut, 1, 0)
     egg = (
-        max(warm, 0.8 * pale)
-        * _ramp(roundness, 0.95, 0.99)
-        * _ramp(aspect, 1.9, 1.4)
-        * _ramp(share, 0.7, 0.95)
-        * _ramp(cut, 1, 0)
-        * _ramp(step, 0, 8)
-        * _ramp(size, 0.35, 0.1)
-        * _ramp(lighter + yellower, -10, 25)
+        max(warm, 0.8 * pale) * round_ * _ramp(aspect, 1.9, 1.4)
+        * _ramp(share, 0.7, 0.92) * _ramp(step, 0, 8*min(1, (0.004/size)**.5)) * _ramp(size, 0.35, 0.2)
+        * _ramp(yellower + max(0, lighter), 0, 10)
     )
     dark = _ramp(light, 60, 35) * _ramp(abs(blue_yellow), 14, 6) * _ramp(abs(green_red), 14, 6)
     pan = (
-        dark
-        * _ramp(roundness, 0.93, 0.985)
-        * _ramp(aspect, 2.2, 1.6)
-        * _ramp(share, 0.5, 0.7)
-        * _ramp(size, 0.008, 0.02)
-        * _ramp(size, 0.3, 0.2)
-        * _ramp(cut, 1, 0)
-        * _ramp(step, 0, 6)
-        * _ramp(lighter, 5, -8)
+        dark * _ramp(roundness, 0.88, 0.97) * _ramp(aspect, 2.2, 1.6) * _ramp(share, 0.5, 0.7)
+        * _ramp(size, 0.012, 0.025) * _ramp(size, 0.3, 0.2) * _ramp(cut, 1, 0) * _ramp(step, 0, 4) * _ramp(lighter, 5, -8)
         * (0.6 + 0.4 * _ramp(share, 1, 0.93))
     )
     return float(egg), float(pan)

@@ -1,7 +1,9 @@
 """Masks as they are found on disk, turned into classes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -13,6 +15,10 @@ from img2img.vision.types import Image
 _CLOSE_LEVELS = 32
 _CLOSE_TO_IGNORED_LEVELS = 8
 _REACH_PX = 3
+# A ramp as flat as 32 levels a pixel (a mask enlarged eight times) is in a class's range for two
+# pixels, and reaches the next class's range within five.
+_RAMP_PX = 5
+_SOLID = np.ones((3, 3), np.uint8)
 
 Flags = NDArray[np.bool_]
 
@@ -35,65 +41,145 @@ class Repaired:
 def repair(mask: Image, classes: ClassSet) -> Repaired:
     """What a mask (H, W) or (H, W, 3) uint8 RGB means, whose values may be smeared.
 
-    A pixel within 32 levels of a class's value, in every channel, is of that class; any other one
-    is of the nearest class within 3 px, and of the class with the nearest value if there is none.
+    A pixel within 32 levels of a class's value, in every channel, is of that class (of the ignored
+    colour: 8 levels); any other one is of the nearest class within 3 px, and of the class with the
+    nearest value if there is none. Where a mask has such other pixels, its edges are ramps: a line
+    thinner than three pixels between two classes whose values lie on either side of its own is
+    then part of their edge and no object.
     """
-    index, distance = _nearest_value(mask, classes)
+    table = _Table.of(classes)
+    entry, distance = _nearest_value(mask, table, is_grey=classes.is_grey)
     doubtful = distance > _CLOSE_LEVELS
-    n_moved = int(np.count_nonzero(distance))
-    n_unknown, unknown_values = 0, ()
+    if classes.ignore is not None:
+        doubtful |= (entry == len(classes)) & (distance > _CLOSE_TO_IGNORED_LEVELS)
+    n_moved, n_unknown, unknown_values = int(np.count_nonzero(distance)), 0, ()
     if doubtful.any():
-        lost = _spread(index, doubtful)
-        n_unknown, unknown_values = len(lost[0]), frequent_values(mask[lost])
+        edges = _ramps(entry, doubtful, table)
+        lost = _spread(entry, doubtful, edges, mask, table)
+        n_unknown, unknown_values = len(lost), frequent_values(lost)
+    if classes.ignore is not None:
+        entry[entry == len(classes)] = IGNORE
     return Repaired(
-        classes=index, n_moved=n_moved, n_unknown=n_unknown, unknown_values=unknown_values
+        classes=entry, n_moved=n_moved, n_unknown=n_unknown, unknown_values=unknown_values
     )
 
 
 def frequent_values(values: Image, n: int = 5) -> tuple[str, ...]:
-    """The most frequent of values (N,) or (N, 3), as `task.classes` names them."""
+    """The most frequent of values (N,) or (N, 3) RGB, as `task.classes` names them."""
     if values.ndim == 1:
         return tuple(str(value) for value, _ in Counter(values.tolist()).most_common(n))
     counts = Counter(map(tuple, values.tolist()))
     return tuple("#{:02x}{:02x}{:02x}".format(*value) for value, _ in counts.most_common(n))
 
 
-def _nearest_value(mask: Image, classes: ClassSet) -> tuple[Classes, NDArray[np.uint8]]:
-    colours = np.array([*classes.colours, *([classes.ignore] if classes.ignore else [])], np.int16)
-    if mask.ndim == 2 and classes.is_grey:
-        distances = np.abs(np.arange(256, dtype=np.int16)[:, None] - colours[:, 0])
-        nearest = distances.argmin(1)
-        index = nearest.astype(np.uint8)
-        index[nearest == len(classes)] = IGNORE
-        return cv2.LUT(mask, index), cv2.LUT(mask, distances.min(1).astype(np.uint8))
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The colours (K, 3) int16 of the classes, the ignored one last; and for each of them the
+    pairs of others between which it lies, so that a ramp from one to the other passes it."""
+
+    colours: NDArray[np.int16]
+    around: tuple[tuple[tuple[int, int], ...], ...]
+
+    @staticmethod
+    @lru_cache(maxsize=8)
+    def of(classes: ClassSet) -> "_Table":
+        every = [*classes.colours, *([classes.ignore] if classes.ignore else [])]
+        colours = np.array(every, np.int16)
+        return _Table(colours, tuple(_around(index, colours) for index in range(len(colours))))
+
+
+def _around(index: int, colours: NDArray[np.int16]) -> tuple[tuple[int, int], ...]:
+    points = colours.astype(np.float64)
+    start, way = points[:, None], points[None, :] - points[:, None]
+    length = np.maximum(np.square(way).sum(2), 1)
+    along = ((points[index] - start) * way).sum(2) / length
+    gap = np.abs(start + along[..., None] * way - points[index]).max(2)
+    passed = (along > 0) & (along < 1) & (gap <= _CLOSE_LEVELS)
+    return tuple((int(a), int(b)) for a, b in np.argwhere(np.triu(passed)))
+
+
+def _nearest_value(
+    mask: Image, table: _Table, *, is_grey: bool
+) -> tuple[Classes, NDArray[np.uint8]]:
+    """(index into the table, levels from its colour) of every pixel."""
+    if mask.ndim == 2 and is_grey:
+        levels = np.arange(256, dtype=np.int16)[:, None]
+        gaps = np.abs(levels - table.colours[:, 0])
+        entry = cv2.LUT(mask, gaps.argmin(1).astype(np.uint8))
+        return entry, cv2.LUT(mask, gaps.min(1).astype(np.uint8))  # type: ignore[return-value]
     image = mask if mask.ndim == 3 else cv2.merge((mask, mask, mask))
-    index = np.zeros(mask.shape[:2], np.uint8)
-    best = np.full(mask.shape[:2], 255, np.uint8)
-    for at, colour in enumerate(colours):
-        distance = np.abs(image.astype(np.int16) - colour).max(2).astype(np.uint8)
-        closer = distance < best
-        index[closer] = at if at < len(classes) else IGNORE
-        best[closer] = distance[closer]
-    return index, best
+    planes = cv2.split(image)
+    entry, nearest = np.zeros(mask.shape[:2], np.uint8), np.full(mask.shape[:2], 255, np.uint8)
+    for at, colour in enumerate(table.colours.tolist()):
+        gaps = [cv2.absdiff(plane, level) for plane, level in zip(planes, colour, strict=True)]
+        gap = cv2.max(cv2.max(gaps[0], gaps[1]), gaps[2])
+        closer = gap < nearest
+        np.copyto(entry, at, where=closer, casting="unsafe")
+        np.copyto(nearest, gap, where=closer)
+    return entry, nearest
 
 
-def _spread(index: Classes, doubtful: Flags) -> tuple[NDArray[np.intp], ...]:
-    """Gives doubtful pixels the class of the nearest other pixel; where those are that have none
-    within reach."""
-    reach = _REACH_PX
-    padded = cv2.copyMakeBorder(index, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
-    unsure = cv2.copyMakeBorder(
-        doubtful.astype(np.uint8), reach, reach, reach, reach, cv2.BORDER_CONSTANT, value=1
-    )
-    rows, columns = np.nonzero(doubtful)
-    open_ = np.ones(len(rows), bool)
-    found = index[rows, columns]
-    offsets = [(y, x) for y in range(-reach, reach + 1) for x in range(-reach, reach + 1)]
-    for y, x in sorted(offsets, key=lambda at: at[0] ** 2 + at[1] ** 2):
-        if 0 < y * y + x * x <= reach * reach:
-            at = rows + reach + y, columns + reach + x
-            hit = open_ & (unsure[at] == 0)
-            found[hit] = padded[at][hit]
-            open_ &= ~hit
-    index[rows, columns] = found
-    return rows[open_], columns[open_]
+def _ramps(entry: Classes, doubtful: Flags, table: _Table) -> Flags:
+    """Pixels of thin lines that are crossings from one class to another by way of a third."""
+    found = np.zeros_like(doubtful)
+    present = np.flatnonzero(np.bincount(entry.ravel(), minlength=len(table.colours))).tolist()
+    near: dict[int, Flags] = {}
+
+    def is_near(index: int) -> Flags:
+        if index not in near:
+            elsewhere = ((entry != index) | doubtful).astype(np.uint8)
+            near[index] = cv2.distanceTransform(elsewhere, cv2.DIST_L2, 5) <= _RAMP_PX
+        return near[index]
+
+    for index in present:
+        pairs = [pair for pair in table.around[index] if set(pair) <= set(present)]
+        if pairs:
+            own = ((entry == index) & ~doubtful).astype(np.uint8)
+            thin = own > cv2.morphologyEx(own, cv2.MORPH_OPEN, _SOLID)
+            for one, other in pairs:
+                found |= thin & is_near(one) & is_near(other)
+    return found
+
+
+def _spread(entry: Classes, doubtful: Flags, edges: Flags, mask: Image, table: _Table) -> Image:
+    """Gives doubtful pixels and those of edges the entry of the nearest other pixel, of several
+    the one with the nearest value; returns the values (N,) or (N, 3) of pixels that have none."""
+    unsure = doubtful | edges
+    rows, columns = np.nonzero(unsure)
+    limits = np.where(edges[rows, columns], _RAMP_PX**2, _REACH_PX**2)
+    values = mask[rows, columns]
+    levels = values.reshape(len(rows), -1).astype(np.int16)
+    # A frame of unsure pixels, and flat arrays: then a neighbour is one number away.
+    frame = [_RAMP_PX] * 4
+    known = cv2.copyMakeBorder(entry, *frame, cv2.BORDER_REPLICATE).ravel()
+    sure = cv2.copyMakeBorder((~unsure).astype(np.uint8), *frame, cv2.BORDER_CONSTANT, value=0)
+    width, sure = sure.shape[1], sure.ravel()
+    places = (rows + _RAMP_PX) * width + columns + _RAMP_PX
+    open_ = np.arange(len(rows))
+    for squared, ring in _RINGS:
+        trying = open_[limits[open_] >= squared]
+        found, gap = np.zeros(len(trying), np.uint8), np.full(len(trying), 256, np.int16)
+        for y, x in ring:
+            there = places[trying] + y * width + x
+            hits = np.flatnonzero(sure[there])
+            given = known[there[hits]]
+            gaps = np.abs(levels[trying[hits]] - table.colours[given]).max(1)
+            closer = gaps < gap[hits]
+            found[hits[closer]], gap[hits[closer]] = given[closer], gaps[closer]
+        done = gap < 256
+        entry[rows[trying[done]], columns[trying[done]]] = found[done]
+        open_ = np.setdiff1d(open_, trying[done], assume_unique=True)
+    return values[open_]
+
+
+def _rings(radius: int) -> Sequence[tuple[int, list[tuple[int, int]]]]:
+    """(squared distance, the offsets y, x that are so far away), the nearest first."""
+    reach = range(-radius, radius + 1)
+    rings: dict[int, list[tuple[int, int]]] = {}
+    for y in reach:
+        for x in reach:
+            rings.setdefault(y * y + x * x, []).append((y, x))
+    return [(squared, rings[squared]) for squared in sorted(rings) if 0 < squared <= radius**2]
+
+
+_RINGS = _rings(_RAMP_PX)
