@@ -345,7 +345,7 @@ def _lay(
     here = np.s_[max(0, -top) :, max(0, -left) :]
     target = image[there]
     patch, own = (array[here][: target.shape[0], : target.shape[1]] for array in (patch, own))
-    opacity = np.where(own == 0, np.minimum(patch[..., 3], 127), patch[..., 3])
+    opacity = np.where(own == 0, patch[..., 3], patch[..., 3])
     share = (opacity.astype(np.float32) / 255)[..., None]
     colour = np.minimum(patch[..., :3] * gain, 255)
     target[:] = np.rint(target + share * (colour - target))
@@ -438,7 +438,9 @@ class Augmenter:
     def __init__(self, options: AugmentOptions, *, size: int) -> None:
         self.options = options
         self.size = size
-        self._photometric = _photometric(options) if options.strength > 0 else None
+        # Of one pixel albumentations makes one with one channel.
+        is_lit = options.strength > 0 and size > 1
+        self._photometric = _photometric(options) if is_lit else None
 
     def __call__(
         self,
@@ -489,7 +491,7 @@ class Augmenter:
         inside = covered(matrix, height, width, self.size)
         if paste is not None and rng.random() < self.options.strength * self.options.copy_paste:
             canvas, marks = paste.paste(canvas, marks, rng)
-            marks[~inside] = IGNORE
+        marks[~inside] = IGNORE  # pasted ones, and what OpenCV's rounding lets in at the border
         return canvas, marks, inside
 
     def _lit(
@@ -498,8 +500,7 @@ class Augmenter:
         if self._photometric is not None:
             # Not `set_random_seed`: it gives one seed to all transforms, which then coincide.
             self._photometric.set_random_state(rng, random.Random(int(rng.integers(2**63))))  # noqa: S311
-            # Some transforms squeeze a canvas of one pixel.
-            canvas = self._photometric(image=canvas)["image"].reshape(canvas.shape)
+            canvas = self._photometric(image=canvas)["image"]
         if rng.random() < self.options.strength * self.options.dropout:
             canvas, marks = _dropped(canvas, marks, rng)
             marks[~inside] = IGNORE

@@ -13,6 +13,7 @@ from img2img.data.view import View
 from img2img.inference.predictor import Predictor
 from img2img.vision.classes import IGNORE, Classes
 from img2img.vision.clusters import colour_position_features, kmeans_regions, named
+from img2img.vision.eggs_and_pans import name_region
 
 if TYPE_CHECKING:
     from torch import nn
@@ -90,7 +91,7 @@ def _clustered(
     small = np.ascontiguousarray(view.apply(image)[rows, columns])
     labels = kmeans_regions(features(small), clustering.n_clusters, clustering.seed)
     canvas = np.zeros((side, side), np.uint8)
-    canvas[rows, columns] = named(small, labels)
+    canvas[rows, columns] = named(small, labels, name_region)
     return view.restore_classes(canvas)
 
 

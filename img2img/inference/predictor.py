@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from img2img.data.sample import Image
+from img2img.data.view import View
 from img2img.inference.session import Session
 from img2img.inference.tiling import run_blended, run_exact
 from img2img.tasks.base import Arrays, Task
@@ -20,7 +21,8 @@ class Predictor:
     Args:
         task: reads the network's outputs.
         session: runs the network.
-        tile: side of the tiles in pixels; None tiles pictures above 4 megapixels; 0 never.
+        tile: side of the tiles in pixels, of the picture itself even where the task would shrink
+            it; None tiles what the network would see above 4 megapixels; 0 never.
         outputs: outputs to compute; empty: all of them.
     """
 
@@ -41,6 +43,9 @@ class Predictor:
 
     def run(self, image: Image) -> Any:
         """The task's result for a picture (H, W, 3) uint8 RGB, in original pixels."""
+        height, width = image.shape[:2]
+        if self.tile and self._side(height, width):
+            return self.task.result(self._network(image), View.whole(height, width))
         return self.task.answer(image, self._network)
 
     def run_batch(self, images: list[Image]) -> list[Any]:
@@ -49,7 +54,8 @@ class Predictor:
         views = [task.view(*image.shape[:2]) for image in images]
         canvases = {(view.canvas_height, view.canvas_width) for view in views}
         looks_once = type(task).answer is Task.answer
-        if len(images) == 1 or len(canvases) > 1 or not looks_once or self._side(*canvases.pop()):
+        tiled = self.tile and any(self._side(*image.shape[:2]) for image in images)
+        if tiled or len(images) == 1 or len(canvases) > 1 or not looks_once or self._side(*canvases.pop()):
             return [self.run(image) for image in images]
         stack = np.stack([view.apply(image) for view, image in zip(views, images, strict=True)])
         decoded = self.session(stack, self.outputs)

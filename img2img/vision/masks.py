@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,9 +16,11 @@ from img2img.vision.types import Image
 _CLOSE_LEVELS = 32
 _CLOSE_TO_IGNORED_LEVELS = 8
 _REACH_PX = 3
+_N_TOLD = 5
 # A ramp as flat as 32 levels a pixel (a mask enlarged eight times) is in a class's range for two
 # pixels, and reaches the next class's range within five.
 _RAMP_PX = 5
+_NEARBY = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _RAMP_PX + 1, 2 * _RAMP_PX + 1))
 _SOLID = np.ones((3, 3), np.uint8)
 
 Flags = NDArray[np.bool_]
@@ -28,48 +31,55 @@ class Repaired:
     """The classes of a mask, and how far its values were from those of the class set.
 
     `classes` (H, W) are indices, `IGNORE` where the mask has the ignored colour. `n_moved` pixels
-    were not exactly a class's value, `n_unknown` are like no class and have none beside them;
-    `unknown_values` are the most frequent of these, as `task.classes` names values.
+    were not exactly a class's value; `n_unknown` are like no class and have none beside them.
+    `values` are the most frequent of the latter, in the form of `task.classes`; or, where there
+    are none and all is one class, of the former.
     """
 
     classes: Classes
     n_moved: int
     n_unknown: int
-    unknown_values: tuple[str, ...]
+    values: tuple[str, ...]
 
 
 def repair(mask: Image, classes: ClassSet) -> Repaired:
     """What a mask (H, W) or (H, W, 3) uint8 RGB means, whose values may be smeared.
 
     A pixel within 32 levels of a class's value, in every channel, is of that class (of the ignored
-    colour: 8 levels); any other one is of the nearest class within 3 px, and of the class with the
-    nearest value if there is none. Where a mask has such other pixels, its edges are ramps: a line
-    thinner than three pixels between two classes whose values lie on either side of its own is
-    then part of their edge and no object.
+    colour: 8 levels). Any other one is of the nearest class within 3 px, or of the class with the
+    nearest value if there is none. Where a mask has such other pixels, its edges are ramps; a line
+    thinner than three pixels between two classes, on whose way from one value to the other its own
+    lies, is then part of their edge and no object.
     """
     table = _Table.of(classes)
     entry, distance = _nearest_value(mask, table, is_grey=classes.is_grey)
     doubtful = distance > _CLOSE_LEVELS
     if classes.ignore is not None:
         doubtful |= (entry == len(classes)) & (distance > _CLOSE_TO_IGNORED_LEVELS)
-    n_moved, n_unknown, unknown_values = int(np.count_nonzero(distance)), 0, ()
+    n_moved, n_unknown = int(np.count_nonzero(distance)), 0
+    values: tuple[str, ...] = ()
     if doubtful.any():
-        edges = _ramps(entry, doubtful, table)
-        lost = _spread(entry, doubtful, edges, mask, table)
-        n_unknown, unknown_values = len(lost), frequent_values(lost)
+        lost = _spread(entry, doubtful, _ramps(entry, doubtful, table), mask, table)
+        n_unknown, values = len(lost), _frequent(lost)
+    if n_moved and not n_unknown and (entry == entry[0, 0]).all():
+        values = _frequent(mask[distance > 0])
     if classes.ignore is not None:
         entry[entry == len(classes)] = IGNORE
-    return Repaired(
-        classes=entry, n_moved=n_moved, n_unknown=n_unknown, unknown_values=unknown_values
-    )
+    return Repaired(classes=entry, n_moved=n_moved, n_unknown=n_unknown, values=values)
 
 
-def frequent_values(values: Image, n: int = 5) -> tuple[str, ...]:
-    """The most frequent of values (N,) or (N, 3) RGB, as `task.classes` names them."""
-    if values.ndim == 1:
-        return tuple(str(value) for value, _ in Counter(values.tolist()).most_common(n))
-    counts = Counter(map(tuple, values.tolist()))
-    return tuple("#{:02x}{:02x}{:02x}".format(*value) for value, _ in counts.most_common(n))
+def value_text(value: int | Sequence[int]) -> str:
+    """A grey value or a colour (R, G, B) as `task.classes` takes it."""
+    if isinstance(value, int):
+        return str(value)
+    return "#{:02x}{:02x}{:02x}".format(*value)
+
+
+def _frequent(values: NDArray[np.uint8]) -> tuple[str, ...]:
+    """The most frequent of values (N,) or (N, 3)."""
+    listed = values.tolist()
+    counts = Counter(listed if values.ndim == 1 else map(tuple, listed))
+    return tuple(value_text(value) for value, _ in counts.most_common(_N_TOLD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +108,13 @@ def _around(index: int, colours: NDArray[np.int16]) -> tuple[tuple[int, int], ..
     return tuple((int(a), int(b)) for a, b in np.argwhere(np.triu(passed)))
 
 
-def _nearest_value(
-    mask: Image, table: _Table, *, is_grey: bool
-) -> tuple[Classes, NDArray[np.uint8]]:
+def _nearest_value(mask: Image, table: _Table, *, is_grey: bool) -> tuple[Classes, NDArray[Any]]:
     """(index into the table, levels from its colour) of every pixel."""
     if mask.ndim == 2 and is_grey:
         levels = np.arange(256, dtype=np.int16)[:, None]
         gaps = np.abs(levels - table.colours[:, 0])
         entry = cv2.LUT(mask, gaps.argmin(1).astype(np.uint8))
-        return entry, cv2.LUT(mask, gaps.min(1).astype(np.uint8))  # type: ignore[return-value]
+        return entry, cv2.LUT(mask, gaps.min(1).astype(np.uint8))
     image = mask if mask.ndim == 3 else cv2.merge((mask, mask, mask))
     planes = cv2.split(image)
     entry, nearest = np.zeros(mask.shape[:2], np.uint8), np.full(mask.shape[:2], 255, np.uint8)
@@ -122,26 +130,28 @@ def _nearest_value(
 def _ramps(entry: Classes, doubtful: Flags, table: _Table) -> Flags:
     """Pixels of thin lines that are crossings from one class to another by way of a third."""
     found = np.zeros_like(doubtful)
-    present = np.flatnonzero(np.bincount(entry.ravel(), minlength=len(table.colours))).tolist()
-    near: dict[int, Flags] = {}
-
-    def is_near(index: int) -> Flags:
-        if index not in near:
-            elsewhere = ((entry != index) | doubtful).astype(np.uint8)
-            near[index] = cv2.distanceTransform(elsewhere, cv2.DIST_L2, 5) <= _RAMP_PX
-        return near[index]
-
+    sure = (~doubtful).astype(np.uint8)
+    present = [at for at in range(len(table.colours)) if cv2.countNonZero(_are(entry, at) & sure)]
+    near: dict[int, NDArray[Any]] = {}
     for index in present:
         pairs = [pair for pair in table.around[index] if set(pair) <= set(present)]
-        if pairs:
-            own = ((entry == index) & ~doubtful).astype(np.uint8)
-            thin = own > cv2.morphologyEx(own, cv2.MORPH_OPEN, _SOLID)
-            for one, other in pairs:
-                found |= thin & is_near(one) & is_near(other)
+        own = _are(entry, index) & sure
+        thin = own - cv2.morphologyEx(own, cv2.MORPH_OPEN, _SOLID) if pairs else own
+        for one, other in pairs:
+            for at in {one, other} - near.keys():
+                near[at] = cv2.dilate(_are(entry, at) & sure, _NEARBY)
+            found |= (thin & near[one] & near[other]).view(bool)
     return found
 
 
-def _spread(entry: Classes, doubtful: Flags, edges: Flags, mask: Image, table: _Table) -> Image:
+def _are(entry: Classes, index: int) -> NDArray[np.uint8]:
+    """1 where the entry is `index`, else 0."""
+    return (entry == index).view(np.uint8)
+
+
+def _spread(
+    entry: Classes, doubtful: Flags, edges: Flags, mask: Image, table: _Table
+) -> NDArray[np.uint8]:
     """Gives doubtful pixels and those of edges the entry of the nearest other pixel, of several
     the one with the nearest value; returns the values (N,) or (N, 3) of pixels that have none."""
     unsure = doubtful | edges
@@ -150,26 +160,24 @@ def _spread(entry: Classes, doubtful: Flags, edges: Flags, mask: Image, table: _
     values = mask[rows, columns]
     levels = values.reshape(len(rows), -1).astype(np.int16)
     # A frame of unsure pixels, and flat arrays: then a neighbour is one number away.
-    frame = [_RAMP_PX] * 4
-    known = cv2.copyMakeBorder(entry, *frame, cv2.BORDER_REPLICATE).ravel()
-    sure = cv2.copyMakeBorder((~unsure).astype(np.uint8), *frame, cv2.BORDER_CONSTANT, value=0)
-    width, sure = sure.shape[1], sure.ravel()
+    known, sure = np.pad(entry, _RAMP_PX).ravel(), np.pad(~unsure, _RAMP_PX).ravel()
+    width = entry.shape[1] + 2 * _RAMP_PX
     places = (rows + _RAMP_PX) * width + columns + _RAMP_PX
-    open_ = np.arange(len(rows))
+    left = np.ones(len(rows), bool)
     for squared, ring in _RINGS:
-        trying = open_[limits[open_] >= squared]
-        found, gap = np.zeros(len(trying), np.uint8), np.full(len(trying), 256, np.int16)
-        for y, x in ring:
-            there = places[trying] + y * width + x
-            hits = np.flatnonzero(sure[there])
-            given = known[there[hits]]
-            gaps = np.abs(levels[trying[hits]] - table.colours[given]).max(1)
-            closer = gaps < gap[hits]
-            found[hits[closer]], gap[hits[closer]] = given[closer], gaps[closer]
-        done = gap < 256
-        entry[rows[trying[done]], columns[trying[done]]] = found[done]
-        open_ = np.setdiff1d(open_, trying[done], assume_unique=True)
-    return values[open_]
+        trying = np.flatnonzero(left & (limits >= squared))
+        if not len(trying):
+            break
+        there = places[trying, None] + [y * width + x for y, x in ring]
+        given = known[there]
+        gaps = np.abs(levels[trying, None] - table.colours[given]).max(2)
+        gaps[~sure[there]] = 256
+        best = gaps.argmin(1)[:, None]
+        hit = np.take_along_axis(gaps, best, 1)[:, 0] < 256
+        done = trying[hit]
+        entry[rows[done], columns[done]] = np.take_along_axis(given, best, 1)[hit, 0]
+        left[done] = False
+    return values[left]
 
 
 def _rings(radius: int) -> Sequence[tuple[int, list[tuple[int, int]]]]:

@@ -114,45 +114,48 @@ def test_without_strength_a_picture_is_letterboxed(height: int, width: int) -> N
 
 
 @settings(deadline=None, max_examples=40)
-@given(seed=st.integers(0, 10**6), side=st.sampled_from([40, 130, 400]))
+@given(seed=st.integers(0, 10**6), side=st.sampled_from([120, 250, 500]))
 def test_picture_and_classes_move_together(seed: int, side: int) -> None:
     """Bright is class 1 and dark class 2, whatever the geometry."""
     image, classes = _scene(side, side * 5 // 4)
-    options = dataclasses.replace(STILL, rotation_deg=180.0, shear=0.4, aspect=1.6, scale=8.0)
+    options = dataclasses.replace(STILL, rotation_deg=180.0, shear=0.4, aspect=1.6)
     canvas, marks = Augmenter(options, size=96).weak(image, classes, np.random.default_rng(seed))
     kernel = np.ones((5, 5), np.uint8)
     for kind, is_kind in ((1, canvas.min(-1) > 205), (2, canvas.max(-1) < 45)):
-        inner = cv2.erode((marks == kind).astype(np.uint8), kernel, borderValue=1) > 0
-        others = cv2.erode((marks != kind).astype(np.uint8), kernel, borderValue=1) > 0
+        inner = cv2.erode((marks == kind).astype(np.uint8), kernel, borderValue=0) > 0
+        others = cv2.erode((marks != kind).astype(np.uint8), kernel, borderValue=0) > 0
         assert is_kind[inner].all()
         assert not is_kind[others & (marks != IGNORE)].any()
 
 
-@settings(deadline=None, max_examples=30)
-@given(seed=st.integers(0, 10**6))
-def test_points_follow_the_matrix(seed: int) -> None:
-    """The centre of a small square lands where its matrix says, to a third of a pixel."""
-    image = np.zeros((300, 400, 3), np.uint8)
-    image[95:106, 195:206] = 255  # its centre is at x 200, y 100
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 10**6), factor=st.sampled_from([1, 3, 8]))
+def test_points_follow_the_matrix(seed: int, factor: int) -> None:
+    """The centre of a square lands where its matrix says, however much the picture shrinks."""
+    image = np.zeros((300 * factor, 400 * factor, 3), np.uint8)
+    y, x, half = 100 * factor, 200 * factor, 15 * factor
+    image[y - half : y + half + 1, x - half : x + half + 1] = 255
     options = dataclasses.replace(STILL, scale=2.0)
-    matrix = random_matrix(options, np.random.default_rng(seed), 300, 400, 256)
+    matrix = random_matrix(options, np.random.default_rng(seed), *image.shape[:2], 256)
     canvas = warp_image(image, matrix, 256, 256)[..., 0].astype(float)
-    x, y = matrix @ [200.0, 100.0, 1.0]
-    if not (12 < x < 243 and 12 < y < 243):
+    expected = matrix @ [x, y, 1.0]
+    if not ((expected > 40) & (expected < 215)).all():
         return
     rows, columns = np.indices(canvas.shape)
     found = np.array([(columns * canvas).sum(), (rows * canvas).sum()]) / canvas.sum()
-    assert np.linalg.norm(found - [x, y]) < 1 / 3
+    assert np.linalg.norm(found - expected) < 0.2
 
 
-def test_outside_of_the_picture_is_black_and_ignored() -> None:
+def test_outside_of_the_picture_is_black_and_ignored(cutouts: Cutouts) -> None:
     image, classes = np.full((50, 80, 3), 200, np.uint8), np.zeros((50, 80), np.uint8)
-    augmenter = Augmenter(dataclasses.replace(HEAVY, copy_paste=0.0, dropout=0.0), size=64)
+    augmenter = Augmenter(dataclasses.replace(HEAVY, dropout=0.0), size=64)
     for seed in range(20):
-        canvas, marks = augmenter(image, classes, np.random.default_rng(seed))
-        assert (canvas[marks == IGNORE] == 0).all()
-        _, _, marks, inside = augmenter.pair(image, classes, np.random.default_rng(seed))
-        np.testing.assert_array_equal(inside, marks != IGNORE)
+        rng = np.random.default_rng(seed)
+        weak, strong, marks, inside = augmenter.pair(image, classes, rng, cutouts)
+        assert not weak[~inside].any()
+        assert not strong[~inside].any()
+        assert (marks[~inside] == IGNORE).all()
+        assert (marks[inside] == IGNORE).mean() < 0.01, "but for OpenCV's rounding at the border"
 
 
 def test_covered_is_where_classes_come_from() -> None:
@@ -201,7 +204,7 @@ def test_nothing_labelled_has_no_focus(value: int) -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(540, 720), (1, 1), (3, 900), (900, 3), (20, 20)])
-@pytest.mark.parametrize("size", [1, 7, 96])
+@pytest.mark.parametrize("size", [1, 2, 7, 96])
 def test_any_picture_and_any_size(height: int, width: int, size: int, cutouts: Cutouts) -> None:
     image, classes = _scene(height, width)
     augmenter = Augmenter(HEAVY, size=size)
@@ -229,19 +232,18 @@ def test_equal_generators_give_equal_samples(heavy: Augmenter, cutouts: Cutouts)
 
 def test_one_change_of_light_does_not_bring_another() -> None:
     """albumentations' own seeding gives all transforms one seed, so that they coincide."""
-    image, classes = np.full((64, 64, 3), (200, 90, 60), np.uint8), np.zeros((64, 64), np.uint8)
-    options = AugmentOptions(
-        rotation_deg=0, scale=1, shift=0, shear=0, aspect=1, flip=False, colour=0.0,
-        blur=0.0, dropout=0.0, shadow=0.5, noise=0.5, compression=0.0,
-    )  # fmt: skip
+    image, classes = np.full((64, 64, 3), 128, np.uint8), np.zeros((64, 64), np.uint8)
+    image[:, :32] = np.where(np.indices((64, 32)).sum(axis=0) % 2, 228, 28)[..., None]
+    still = dataclasses.replace(STILL, rotation_deg=0, scale=1, shift=0, shear=0, aspect=1)
+    options = dataclasses.replace(still, flip=False, blur=0.5, noise=0.5)
     augmenter = Augmenter(options, size=64)
     kinds = set()
-    for seed in range(40):
+    for seed in range(60):
         canvas, _ = augmenter(image, classes, np.random.default_rng(seed))
-        fine = np.abs(cv2.Laplacian(canvas.astype(np.float32), cv2.CV_32F))
-        smooth = cv2.GaussianBlur(canvas, (0, 0), 6)
-        kinds.add((bool(np.median(fine) > 2), bool(np.ptp(smooth[8:-8, 8:-8, 0]) > 12)))
-    assert len(kinds) == 4, "noise and uneven light come in every combination"
+        is_blurred = canvas[8:-8, 8:24].std() < 90
+        is_noisy = canvas[8:-8, 48:56].std() > 1
+        kinds.add((bool(is_blurred), bool(is_noisy)))
+    assert len(kinds) == 4, "blur and noise come in every combination"
 
 
 @pytest.mark.parametrize("options", [STILL, HEAVY, AugmentOptions()])
@@ -354,6 +356,21 @@ def test_pasted_pixels_and_classes_agree(cutouts: Cutouts) -> None:
         n_pasted += bool(marks.any())
     assert n_pasted == 20
     assert (image == 128).all()
+
+
+def test_half_opaque_pixels_belong_to_the_object() -> None:
+    classes = np.zeros((90, 90), np.uint8)
+    cv2.circle(classes, (45, 45), 30, 1, -1)
+    found = Cutouts(_Scenes([(np.full((90, 90, 3), 255, np.uint8), classes)]))
+    black, empty = np.zeros((128, 128, 3), np.uint8), np.zeros((128, 128), np.uint8)
+    ones = [seed for seed in range(60) if np.random.default_rng(seed).integers(1, 4) == 1]
+    for seed in ones:
+        pasted, marks = found.paste(black, empty, np.random.default_rng(seed))
+        plane = pasted[..., 0].astype(float)
+        np.testing.assert_array_equal(
+            marks[np.abs(plane - plane.max() / 2) > 2] == 1,
+            plane[np.abs(plane - plane.max() / 2) > 2] > plane.max() / 2,
+        )
 
 
 def test_a_pasted_object_hides_what_was_there(cutouts: Cutouts) -> None:

@@ -6,32 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
 from support import Outcome, img2img, sentence
 
 N = 6
-
-
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six pictures of bright discs in three groups."""
-    folder = tmp_path_factory.mktemp("data")
-    (folder / "images").mkdir()
-    (folder / "masks").mkdir()
-    rng = np.random.default_rng(0)
-    lines = ["image,mask,group"]
-    for index in range(N):
-        image = rng.integers(0, 60, (40, 48, 3), np.uint8)
-        mask = np.zeros((40, 48), np.uint8)
-        cv2.circle(mask, (16 + 2 * index, 20), 8, 128, -1)
-        cv2.circle(mask, (40, 8), 5, 255, -1)
-        image[mask == 128] = 230
-        image[mask == 255] = (200, 30, 30)
-        cv2.imwrite(str(folder / "images" / f"{index}.png"), image)
-        cv2.imwrite(str(folder / "masks" / f"{index}.png"), mask)
-        lines.append(f"{index}.png,{index}.png,scene{index % 3}")
-    (folder / "groups.csv").write_text("\n".join(lines) + "\n")
-    return folder
 
 
 TINY = ("--model", "unet", "--set", "model.width=4", "--set", "model.depth=2", "--image-size", 32,

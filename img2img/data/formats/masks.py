@@ -1,52 +1,40 @@
-"""Pictures with masks: folders `images/` and `masks/`, divided by subfolders or by share."""
+"""Pictures with masks, divided by subfolders, by share or into folds."""
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from img2img.config import DataOptions
 from img2img.data import images
-from img2img.data.formats.folders import (
-    digest_of,
-    list_pictures,
-    part_indices,
-    picture_splits,
-)
-from img2img.data.groups import group_names, read_rows
+from img2img.data.formats.folders import digest_of, part_indices, picture_splits
+from img2img.data.formats.pairs import MASKS, Labels, Pair, find_pairs, folder_of
+from img2img.data.groups import group_names
 from img2img.data.sample import Dataset, Image, Record, Sample, Splits
 from img2img.errors import DataError, InputError
 from img2img.vision.classes import IGNORE, ClassSet
-from img2img.vision.masks import Repaired, repair
+from img2img.vision.masks import Repaired, value_text
 
-IMAGES, MASKS = "images", "masks"
 UNLABELLED = (64, 64, 64)
 """What `img2img label` writes where it is not sure: as far from 0 as from 128."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """A picture and its mask; `id` is what the sample is called."""
-
-    id: str
-    picture: Path
-    mask: Path
+# More of a mask than this share is no damage to be repaired; its classes have other values.
+_MOST_UNKNOWN = 0.02
 
 
 class MaskFolder(Dataset):
-    """Pictures with masks in files: `Record.path` is the picture, `masks` {id: its mask}."""
+    """Pictures with masks in files: `Record.path` is the picture, `labels[id].path` the mask."""
 
     planes = 4
 
     def __init__(
-        self, records: Sequence[Record], masks: Mapping[str, Path], classes: ClassSet
+        self, records: Sequence[Record], labels: Mapping[str, Labels], classes: ClassSet
     ) -> None:
         super().__init__(records)
-        self.masks = masks
+        self.labels = labels
         self.classes = classes
 
     def pixels(self, record: Record) -> Image:
@@ -57,62 +45,20 @@ class MaskFolder(Dataset):
         """
         if record.path is None:
             raise DataError(f"{record.id} has no file.")
-        mask = self.masks[record.id]
+        labels = self.labels[record.id]
         try:
             image = images.read(record.path)
-            classes = read_repaired(images.read_bytes(mask), mask, self.classes).classes
+            height, width, _ = image.shape
+            classes = labels.read((height, width), self.classes)[0].classes
         except InputError as error:
             raise DataError(str(error)) from None
-        _same_size(record.path, image.shape[:2], mask, classes.shape)
+        if classes.shape != (height, width):
+            raise DataError(size_differs(record.path, (height, width), labels.path, classes.shape))
         return np.dstack([image, classes])
 
     def sample(self, record: Record, pixels: Image) -> Sample:
         """The picture with labels {classes: (H, W) uint8 indices}."""
         return sample_of(record, pixels)
-
-
-def sample_of(record: Record, pixels: Image) -> Sample:
-    """The sample of a picture whose fourth plane holds classes."""
-    return Sample(
-        id=record.id,
-        group=record.group or record.id,
-        image=np.ascontiguousarray(pixels[..., :3]),
-        labels={"classes": np.ascontiguousarray(pixels[..., 3])},
-    )
-
-
-def mask_splits(data: DataOptions, classes: ClassSet) -> Splits:
-    """The pictures with masks that `data.source` names, divided.
-
-    Raises:
-        DataError: missing, empty or unusable data.
-        UsageError: the shares leave nothing to train on.
-    """
-    folder = Path(data.source or "")
-    pairs = find_pairs(folder)
-    groups = group_names([p.id for p in pairs], [p.picture for p in pairs], data, folder)
-    records = _index(pairs, groups, classes, folder)
-    parts, stated = part_indices([pair.id for pair in pairs], data, groups)
-    whole = MaskFolder(records, {pair.id: pair.mask for pair in pairs}, classes)
-    return Splits(
-        name=str(folder),
-        parts={part: whole.subset(indices) for part, indices in parts.items()},
-        stated=stated,
-        whole=whole.subset([index for indices in parts.values() for index in indices]),
-    )
-
-
-def unlabelled(folder: Path, classes: ClassSet) -> Dataset:
-    """The pictures of a folder without labels: every class is `IGNORE`. Where `masks` lie beside
-    `images`, as `img2img label` writes them, these are read, value 64 meaning no label.
-
-    Raises:
-        DataError: missing, empty or unusable data.
-    """
-    if (folder / MASKS).is_dir():
-        known = dataclasses.replace(classes, ignore=UNLABELLED)
-        return mask_splits(DataOptions(source=str(folder), val_share=0, test_share=0), known).whole
-    return Unlabelled(picture_splits(DataOptions(source=str(folder)), folder).whole)
 
 
 class Unlabelled(Dataset):
@@ -129,105 +75,136 @@ class Unlabelled(Dataset):
         return np.dstack([image, np.full(image.shape[:2], IGNORE, np.uint8)])
 
     def sample(self, record: Record, pixels: Image) -> Sample:
+        """The picture with labels {classes: (H, W) uint8, all `IGNORE`}."""
         return sample_of(record, pixels)
 
 
-def find_pairs(folder: Path) -> list[Pair]:
-    """The pairs of `images/` and `masks/` in a folder, or in its subfolders train, val and test.
+def sample_of(record: Record, pixels: Image) -> Sample:
+    """The sample of a picture whose fourth plane holds classes."""
+    return Sample(
+        id=record.id,
+        group=record.group or record.id,
+        image=np.ascontiguousarray(pixels[..., :3]),
+        labels={"classes": np.ascontiguousarray(pixels[..., 3])},
+    )
+
+
+def mask_splits(data: DataOptions, classes: ClassSet) -> Splits:
+    """The pictures with masks that `data.source` names, divided: a folder or a COCO file.
 
     Raises:
-        DataError: there are none, or a picture or a mask is alone.
+        DataError: missing, empty or unusable data.
+        UsageError: the data cannot be divided as asked.
     """
-    pairs = []
-    for prefix, root in (("", folder), *_parts_of(folder)):
-        if (root / IMAGES).is_dir():
-            pairs += _pairs_of(root, prefix)
-    if not pairs:
-        raise DataError(f"{folder} holds no folders `images` and `masks`.")
-    return pairs
-
-
-def read_repaired(data: bytes, path: Path, classes: ClassSet) -> Repaired:
-    """The repaired mask of a file's bytes.
-
-    Raises:
-        InputError: the mask cannot be decoded.
-    """
-    return repair(images.decode_mask(data, str(path), indexed=classes.is_grey), classes)
-
-
-def _parts_of(folder: Path) -> Iterable[tuple[str, Path]]:
-    if not folder.is_dir():
-        raise DataError(f"{folder} is no folder: give one that holds `images` and `masks`.")
-    return ((f"{path.name}/", path) for path in sorted(folder.iterdir()) if path.is_dir())
-
-
-def _pairs_of(root: Path, prefix: str) -> list[Pair]:
-    """Pairs of equal stems, but for those that groups.csv names in a column `mask`."""
-    rows = read_rows(root)
-    masks: dict[str, list[Path]] = {}
-    for path in list_pictures(root / MASKS):
-        masks.setdefault(_stem(path, root / MASKS), []).append(path)
-    used: dict[Path, Path] = {}
-    pairs = []
-    for picture in list_pictures(root / IMAGES):
-        name = picture.relative_to(root / IMAGES).as_posix()
-        stated = rows.get(name, {}).get("mask")
-        mask = root / MASKS / stated if stated else _only_mask(picture, root, masks)
-        if mask in used:
-            raise DataError(
-                f"{used[mask]} and {picture} have the same mask {mask}: rename one pair, or name "
-                "the pairs in groups.csv (columns image and mask)."
-            )
-        used[mask] = picture
-        pairs.append(Pair(id=prefix + name, picture=picture, mask=mask))
-    alone = sorted({path for paths in masks.values() for path in paths} - used.keys())
+    source = Path(data.source or "")
+    pairs, alone = find_pairs(source, classes)
     if alone:
-        raise DataError(f"{alone[0]} has no picture: add one of the same name to {root / IMAGES}.")
-    return pairs
+        raise _refused(source, len(pairs) + len(alone), [entry.message for entry in alone])
+    ids = [pair.id for pair in pairs]
+    groups = group_names(ids, [pair.picture for pair in pairs], data, folder_of(source))
+    records = _index(pairs, groups, classes, source)
+    parts, stated = part_indices(ids, data, groups)
+    whole = MaskFolder(records, {pair.id: pair.labels for pair in pairs}, classes)
+    return Splits(
+        name=str(source),
+        parts={part: whole.subset(indices) for part, indices in parts.items()},
+        stated=stated,
+        whole=whole.subset([index for indices in parts.values() for index in indices]),
+    )
 
 
-def _only_mask(picture: Path, root: Path, masks: Mapping[str, Sequence[Path]]) -> Path:
-    found = masks.get(_stem(picture, root / IMAGES), [])
-    if not found:
-        raise DataError(f"{picture} has no mask: add one of the same name to {root / MASKS}.")
-    if len(found) > 1:
-        raise DataError(
-            f"{picture} has two masks, {found[0].name} and {found[1].name}: keep one, or name the "
-            "pairs in groups.csv (columns image and mask)."
-        )
-    return found[0]
+def unlabelled(folder: Path, classes: ClassSet) -> Dataset:
+    """The pictures of a folder without labels: every class is `IGNORE`. Where `masks` lie beside
+    `images`, as `img2img label` writes them, these are read, value 64 meaning no label.
+
+    Raises:
+        DataError: missing, empty or unusable data.
+    """
+    options = DataOptions(source=str(folder), val_share=0, test_share=0)
+    if (folder / MASKS).is_dir():
+        known = classes if classes.ignore else dataclasses.replace(classes, ignore=UNLABELLED)
+        return mask_splits(options, known).whole
+    return Unlabelled(picture_splits(options, folder).whole)
 
 
-def _stem(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).with_suffix("").as_posix()
+def size_differs(picture: Path, size: images.Size, mask: Path, mask_size: tuple[int, ...]) -> str:
+    """The sentence for a mask of another size (height, width) than its picture."""
+    return (
+        f"{picture} has {size[1]}x{size[0]} pixels, but its mask {mask} has "
+        f"{mask_size[1]}x{mask_size[0]}: give both the same size."
+    )
 
 
-def _same_size(
-    picture: Path, size: tuple[int, ...], mask: Path, mask_size: tuple[int, ...]
-) -> None:
-    if tuple(size) != tuple(mask_size):
-        raise DataError(
-            f"{picture} has {size[1]}x{size[0]} pixels, but its mask {mask} has "
-            f"{mask_size[1]}x{mask_size[0]}: give both the same size."
-        )
+def fits_no_class(repaired: Repaired, mask: Path, classes: ClassSet) -> str | None:
+    """The sentence for a mask too much of which fits no class."""
+    share = repaired.n_unknown / max(1, repaired.classes.size)
+    if share <= _MOST_UNKNOWN:
+        return None
+    return (
+        f"{share:.1%} of the pixels of {mask} fit none of {described(classes)}, such as "
+        f"{', '.join(repaired.values)}: name every class with its value, "
+        "--set task.classes=NAME:VALUE,…, or mend the mask."
+    )
+
+
+def only_background(values: Sequence[str], source: Path, classes: ClassSet) -> str:
+    """The sentence for masks that hold nothing but the first class; `values` were taken for it."""
+    seen = f", for which their values {', '.join(values)} were taken" if values else ""
+    return (
+        f"the masks of {source} hold nothing but {classes.names[0]}{seen}: name every class with "
+        "its value, --set task.classes=NAME:VALUE,…."
+    )
+
+
+def described(classes: ClassSet) -> str:
+    """The classes as `task.classes` takes them."""
+    texts = (value_text(colour[0] if classes.is_grey else colour) for colour in classes.colours)
+    return ",".join(f"{name}:{text}" for name, text in zip(classes.names, texts, strict=True))
 
 
 def _index(
-    pairs: Sequence[Pair], groups: Sequence[str], classes: ClassSet, folder: Path
+    pairs: Sequence[Pair], groups: Sequence[str], classes: ClassSet, source: Path
 ) -> list[Record]:
-    def record(pair: Pair, group: str) -> Record:
-        content = images.read_bytes(pair.picture)
-        size = images.probe(content, str(pair.picture))
-        mask = images.read_bytes(pair.mask)
-        repaired = read_repaired(mask, pair.mask, classes)
-        _same_size(pair.picture, size, pair.mask, repaired.classes.shape)
-        digest = digest_of(content + mask + repr(classes).encode())
-        return Record(id=pair.id, digest=digest, height=size[0], width=size[1], group=group,
-                      path=pair.picture)  # fmt: skip
+    """A record of every pair; each file is read once, none is kept in memory."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        outcomes = list(pool.map(lambda pair, group: _read(pair, group, classes), pairs, groups))
+    failures = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    if failures:
+        raise _refused(source, len(pairs), failures)
+    read = [outcome for outcome in outcomes if not isinstance(outcome, str)]
+    moved = [values for _, values in read if values is not None]
+    # Masks of 0, 1, 2 … read as 0, 128, 255 are all background; such masks as they should be,
+    # in a set to be evaluated, have the background's very value.
+    if len(moved) == len(read) and any(moved):
+        raise DataError(only_background(next(filter(None, moved)), source, classes))
+    return [record for record, _ in read]
 
+
+def _read(pair: Pair, group: str, classes: ClassSet) -> tuple[Record, tuple[str, ...] | None] | str:
+    """(the record, the values that were taken for the first class where there is no other), or a
+    sentence that says what is wrong."""
     try:
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            return list(pool.map(record, pairs, groups))
+        content = images.read_bytes(pair.picture)
+        size = height, width = images.probe(content, str(pair.picture))
+        repaired, drawn = pair.labels.read(size, classes)
     except InputError as error:
-        raise DataError(str(error)) from None
+        return str(error)
+    if repaired.classes.shape != size:
+        return size_differs(pair.picture, size, pair.labels.path, repaired.classes.shape)
+    if wrong := fits_no_class(repaired, pair.labels.path, classes):
+        return wrong
+    digest = digest_of(content + drawn + repr(classes).encode())
+    record = Record(
+        id=pair.id, digest=digest, height=height, width=width, group=group, path=pair.picture
+    )
+    return record, None if repaired.classes.any() else repaired.values
+
+
+def _refused(source: Path, n_samples: int, messages: Sequence[str]) -> DataError:
+    first = messages[0].rstrip(".")
+    if n_samples == len(messages) == 1:
+        return DataError(f"{first}.")
+    return DataError(
+        f"{len(messages)} of {n_samples} samples in {source} cannot be used, the first: {first}; "
+        "run `img2img data check` for all of them."
+    )

@@ -1,7 +1,8 @@
 """What kitchens are drawn with: a pinhole camera above a table, a lamp, and a canvas of polygons.
 
 World points are in centimetres: x right, y away from the camera, z up, the table at z = 0.
-Picture points (x, y) are in pixels, pixel centres at integers. Scenes are float32 RGB, about 0…1.
+Picture points (x, y) are in pixels, pixel centres at integers. Scenes are planar float32 RGB
+(3, H, W), about 0…1; a colour is (3, 1, 1), so that a field (h, w) of brightness multiplies it.
 """
 
 from dataclasses import dataclass
@@ -111,18 +112,21 @@ class Cover:
 
 
 class Canvas:
-    """A scene (H, W, 3) under a lamp, and the class at every pixel's centre (H, W) uint8."""
+    """A scene (3, H, W) under a lamp, and the class at every pixel's centre (H, W) uint8."""
 
     def __init__(self, pose: Pose, lamp: Lamp) -> None:
         self.pose = pose
         self.lamp = lamp
-        self.image: Field = np.zeros((pose.height, pose.width, 3), np.float32)
+        self.image: Field = np.zeros((3, pose.height, pose.width), np.float32)
         self.classes = np.zeros((pose.height, pose.width), np.uint8)
         self.toward = pose.axes @ lamp.toward * (1, 1, -1)
         """The lamp's direction in the picture: right, down, to the viewer."""
 
-    def cover(self, *shapes: Points, margin: float = 0) -> Cover:
-        """The union of polygons (N, 2), in a window `margin` pixels wider than they are."""
+    def cover(self, *shapes: Points, margin: float = 0, fine: int = 0) -> Cover:
+        """The union of polygons (N, 2), in a window `margin` pixels wider than they are.
+
+        `fine` subpixels a side, or as many as edges need.
+        """
         every = np.concatenate(shapes)
         limits = (self.pose.width, self.pose.height)
         left, top = (int(v) for v in np.clip(np.floor(every.min(0) - margin), 0, limits))
@@ -130,15 +134,15 @@ class Canvas:
         window = Cover(slice(top, bottom), slice(left, right), np.zeros((0, 0), np.float32))
         if right <= left or bottom <= top:
             return Cover(slice(0, 0), slice(0, 0), window.alpha)
-        return Cover(window.rows, window.columns, self.alpha(window, *shapes))
+        return Cover(window.rows, window.columns, self.alpha(window, *shapes, fine=fine))
 
-    def alpha(self, window: Cover, *shapes: Points) -> Field:
+    def alpha(self, window: Cover, *shapes: Points, fine: int = 0) -> Field:
         """(h, w) in 0…1: how much of each pixel of a window the polygons cover."""
         left, top = window.columns.start, window.rows.start
         width, height = window.columns.stop - left, window.rows.stop - top
         if not width * height:
             return np.zeros((0, 0), np.float32)
-        fine = 4 if width * height < 12000 else 2
+        fine = fine or (4 if width * height < 12000 else 2)
         ink = np.zeros((height * fine, width * fine), np.uint8)
         for shape in shapes:
             inner = ((shape - (left, top) + 0.5) * fine - 0.5) * 16
@@ -149,11 +153,11 @@ class Canvas:
     def paint(
         self, cover: Cover, colour: Field, label: int | None = 0, *, opacity: float = 1
     ) -> None:
-        """Lays a colour (3,) or a field (h, w, 3) over the scene; None leaves the classes."""
+        """Lays a colour (3, 1, 1) or field (3, h, w) over the scene; None leaves the classes."""
         if not cover.alpha.size:
             return
-        window = self.image[cover.rows, cover.columns]
-        share = cover.alpha[..., None] * np.float32(opacity)
+        window = self.image[:, cover.rows, cover.columns]
+        share = cover.alpha * np.float32(opacity)
         window += share * (np.asarray(colour, np.float32) - window)
         if label is not None:
             self.classes[cover.rows, cover.columns][cover.alpha > 0.5] = label
@@ -174,19 +178,25 @@ class Canvas:
         return cover
 
     def ramp(self, cover: Cover, strength: float) -> Field:
-        """(h, w, 1) from -strength to strength toward the lamp's side of the picture."""
+        """(h, w) from -strength to strength toward the lamp's side of the picture."""
         x, y = cover.grid
         lx, ly = self.toward[:2] / max(float(np.hypot(*self.toward[:2])), 1e-6)
         x = (x - x.mean()) * (2 * lx / max(x.size, 1))
         y = (y - y.mean()) * (2 * ly / max(y.size, 1))
-        return ((x + y) * strength).astype(np.float32)[..., None]
+        return ((x + y) * strength).astype(np.float32)
 
     def darken(self, cover: Cover, strength: float, blur_px: float) -> None:
         """A shadow of the covered pixels, `strength` in 0…1."""
         if strength <= 0 or not cover.alpha.size:
             return
         alpha = _softened(cover.alpha, blur_px)
-        self.image[cover.rows, cover.columns] *= 1 - np.float32(strength) * alpha[..., None]
+        self.image[:, cover.rows, cover.columns] *= 1 - np.float32(strength) * alpha
+
+    def glow(self, cover: Cover, strength: float, blur_px: float) -> None:
+        """Light on the covered pixels, or the lack of it where `strength` is negative."""
+        if cover.alpha.size:
+            alpha = _softened(cover.alpha, blur_px)
+            self.image[:, cover.rows, cover.columns] += np.float32(strength) * alpha
 
     def shadow(self, points: Points, ground: float = 0.0) -> None:
         """The shadow of the hull of world points (N, 3) on the plane z = ground."""
@@ -199,27 +209,29 @@ class Canvas:
         tall = float(high.max())
         for spread, strength in ((lamp.softness * tall, 1.0), (0.12 * tall, 0.5)):
             blur_px = min(spread * scale, 0.2 * max(self.classes.shape))
-            cover = self.cover(hull(self.pose.project(flat)), margin=1.5 * blur_px)
+            cover = self.cover(hull(self.pose.project(flat)), margin=1.5 * blur_px, fine=1)
             self.darken(cover, lamp.shadows * strength, blur_px)
 
     def lit(self, cover: Cover, outline: Points, albedo: Field, *, gloss: float, shine: float = 20) -> Field:  # fmt: skip
-        """(h, w, 3) of a round body with a convex outline, `albedo` (3,) or (h, w, 3).
+        """(3, h, w) of a round body with a convex outline, `albedo` (3, 1, 1) or (3, h, w).
 
         The normals are those of a bowl under the outline; `gloss` is the highlight's strength
         and `shine` its sharpness.
         """
         nx, ny, nz = _normals(cover, outline)
-        lx, ly, lz = self.toward
+        lx, ly, lz = (float(value) for value in self.toward)
         facing = nx * lx + ny * ly + nz * lz
         ambient = self.lamp.ambient
         light = ambient * (0.75 + 0.25 * nz) + (1 - ambient) * 1.25 * np.clip(facing, 0, 1)
-        half = np.array([lx, ly, lz + 1]) / np.linalg.norm([lx, ly, lz + 1])
-        glance = np.clip(nx * half[0] + ny * half[1] + nz * half[2], 0, 1) ** shine
-        body: Field = albedo * light[..., None].astype(np.float32)
-        return body + (gloss * glance)[..., None].astype(np.float32)
+        # The highlight is sharpest on the normal halfway between the lamp and the viewer.
+        scale = 1 / float(np.linalg.norm([lx, ly, lz + 1]))
+        halfway = (nx * lx + ny * ly + nz * (lz + 1)) * scale
+        glance = cv2.pow(np.clip(halfway, 0, 1), shine)
+        body: Field = albedo * light + gloss * glance
+        return body
 
     def relief(self, cover: Cover, half_width_px: float) -> Field:
-        """(h, w, 1) brightness, about 1, of a covered shape as if its edge were rounded."""
+        """(h, w) brightness, about 1, of a covered shape as if its edge were rounded."""
         inside = np.pad(cover.alpha > 0.5, 1).astype(np.uint8)
         deep = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
         bulge = 1 - np.clip(deep / max(half_width_px, 1), 0, 1)
@@ -228,7 +240,7 @@ class Canvas:
         slope_y = cv2.Sobel(tall, cv2.CV_32F, 0, 1, scale=half_width_px / 8)
         lean = -(slope_x * self.toward[0] + slope_y * self.toward[1])
         light = 0.62 + 0.38 * tall + 0.35 * np.clip(lean, -1, 1)
-        return light[1:-1, 1:-1, None].astype(np.float32)
+        return light[1:-1, 1:-1].astype(np.float32)
 
 
 def _normals(cover: Cover, outline: Points) -> tuple[Field, Field, Field]:
@@ -315,13 +327,27 @@ def log_uniform(rng: Rng, low: float, high: float) -> float:
 
 
 def grain(rng: Rng, shape: tuple[int, int], cell: float, cell_y: float | None = None) -> Field:
-    """Smooth noise (h, w, 1) of deviation near 1 with features of `cell` pixels."""
+    """Smooth noise (h, w) of deviation near 1 with features of `cell` pixels."""
     rows, columns = ceil(shape[0] / (cell_y or cell)) + 1, ceil(shape[1] / cell) + 1
     coarse = rng.standard_normal((rows, columns), np.float32)
     fine: Field = cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
-    return fine[..., None]
+    return fine
 
 
 def tinted(rng: Rng, colour: tuple[float, float, float], spread: float = 0.04) -> Field:
-    """A colour (3,) near this one."""
-    return np.clip(np.array(colour) * np.exp(rng.normal(0, spread, 3)) + rng.normal(0, spread), 0.01, 1)  # fmt: skip
+    """A colour (3, 1, 1) near this one; `spread` is of its light, a third of that of its hue."""
+    light = np.exp(rng.normal(0, spread) + rng.normal(0, spread / 3, 3))
+    near = np.array(colour) * light + rng.normal(0, spread / 2)
+    return np.clip(near, 0.01, 1).astype(np.float32).reshape(3, 1, 1)
+
+
+def grey(light: float) -> Field:
+    return np.full((3, 1, 1), light, np.float32)
+
+
+def any_colour(rng: Rng) -> Field:
+    """A colour (3, 1, 1): half of the time a grey, else more or less saturated."""
+    light = rng.uniform(0.03, 0.95)
+    hue = rng.random((3, 1, 1)) - 0.5
+    chroma = rng.choice([0.0, rng.uniform(0, 0.4), rng.uniform(0.3, 1.2)])
+    return np.clip(light + hue * chroma, 0.01, 1).astype(np.float32)

@@ -8,13 +8,16 @@ import numpy as np
 
 from img2img.data.synth.kitchen_canvas import (
     Canvas,
+    Cover,
     Field,
     Points,
     Rng,
+    any_colour,
     blob,
     curve,
     disc,
     grain,
+    grey,
     hull,
     log_uniform,
     ring,
@@ -36,7 +39,7 @@ SKINS = (
 
 
 def pick(rng: Rng, colours: Sequence[tuple[float, float, float]], spread: float = 0.04) -> Field:
-    """One of these colours (3,), slightly changed."""
+    """One of these colours (3, 1, 1), slightly changed."""
     return tinted(rng, colours[rng.integers(len(colours))], spread)
 
 
@@ -63,7 +66,7 @@ def egg_points(rng: Rng, spot: Points, *, length: float, upright: bool = False) 
     t = np.cos(np.linspace(0, pi, 19))[:, None]
     angles = (np.arange(24) * (2 * pi / 24))[None]
     slim = rng.uniform(0.68, 0.84)
-    girth = slim * np.sqrt(np.clip(1 - t * t, 0, 1)) * (1 - rng.uniform(0.05, 0.27) * t)
+    girth = slim * np.sqrt(np.clip(1 - t * t, 0, 1)) * (1 - rng.uniform(0.04, 0.2) * t)
     points = (
         np.broadcast_to(t, (19, 24))[..., None] * along
         + (girth * np.cos(angles))[..., None] * aside
@@ -101,7 +104,8 @@ def egg(
     return outline
 
 
-def _visible(canvas: Canvas, seat: Seat, *shapes: Points):  # type: ignore[no-untyped-def]
+def _visible(canvas: Canvas, seat: Seat, *shapes: Points) -> Cover:
+    """What is seen of a thing on its seat."""
     cover = canvas.cover(*shapes)
     if seat.hidden_by and cover.alpha.size:
         cover = cover.times(1 - canvas.alpha(cover, *seat.hidden_by))
@@ -109,7 +113,7 @@ def _visible(canvas: Canvas, seat: Seat, *shapes: Points):  # type: ignore[no-un
 
 
 def _shell(rng: Rng, look: Field, shape: tuple[int, int]) -> Field:
-    """(h, w, 3): the colour with pores, clouds and, now and then, speckles."""
+    """(3, h, w): the colour with pores, clouds and, now and then, speckles."""
     size = max(shape)
     field = look * (1 + 0.02 * grain(rng, shape, max(size / 4, 1)))
     field *= 1 + rng.uniform(0, 0.04) * grain(rng, shape, max(size / 50, 1))
@@ -120,7 +124,7 @@ def _shell(rng: Rng, look: Field, shape: tuple[int, int]) -> Field:
 
 
 def _peel(rng: Rng, look: Field, shape: tuple[int, int]) -> Field:
-    """(h, w, 3): smooth, with the yolk as a faint shade under it."""
+    """(3, h, w): smooth, with the yolk as a faint shade under it."""
     field: Field = look * (1 + 0.025 * grain(rng, shape, max(max(shape) / 3, 1)))
     return field
 
@@ -133,7 +137,7 @@ def _sparkle(canvas: Canvas, rng: Rng, outline: Points) -> None:
         shape = blob(rng, reach * rng.uniform(0.03, 0.13), rough=0.5, n=16) * (1, rng.uniform(0.4, 1.6))  # fmt: skip
         cover = canvas.cover(shape + spot)
         inside = canvas.alpha(cover, outline) if cover.alpha.size else 1
-        canvas.paint(cover.times(inside), np.ones(3), None, opacity=rng.uniform(0.4, 1))
+        canvas.paint(cover.times(inside), grey(1), None, opacity=rng.uniform(0.4, 1))
 
 
 def _stamp(canvas: Canvas, rng: Rng, outline: Points) -> None:
@@ -159,7 +163,7 @@ def fried(canvas: Canvas, rng: Rng, seat: Seat) -> None:
     look = look * canvas.relief(cover, scale * rng.uniform(0.4, 1.2))
     if rng.random() < 0.4:
         crust = 1 - canvas.alpha(cover, (white - white.mean(0)) * 0.9 + white.mean(0))
-        look = look + crust[..., None] * (tinted(rng, (0.65, 0.42, 0.2)) - look) * 0.7
+        look = look + crust * (tinted(rng, (0.65, 0.42, 0.2)) - look) * 0.7
     canvas.paint(cover, look, EGG)
     _sparkle(canvas, rng, white)
     for _ in range(1 + (rng.random() < 0.1)):
@@ -242,7 +246,7 @@ def dish(canvas: Canvas, rng: Rng, spot: Points, radius: float, *, deep: bool = 
     """A plate, or a bowl where it is deep, mostly white."""
     look = pick(rng, ((0.95, 0.95, 0.94), (0.93, 0.92, 0.88), (0.9, 0.86, 0.76)), 0.02)
     if rng.random() < 0.3:
-        look = rng.random(3) * rng.uniform(0.3, 0.95)
+        look = any_colour(rng)
     height = radius * (rng.uniform(0.4, 0.8) if deep else rng.uniform(0.08, 0.16))
     seat = vessel(
         canvas, rng, spot, radius=radius, foot=radius * rng.uniform(0.5, 0.72), height=height,
@@ -250,7 +254,7 @@ def dish(canvas: Canvas, rng: Rng, spot: Points, radius: float, *, deep: bool = 
     )  # fmt: skip
     for _ in range(rng.integers(0, 4)):
         share = rng.uniform(0.5, 0.97)
-        stripe = look * 0.8 if rng.random() < 0.6 else rng.random(3)
+        stripe = look * 0.8 if rng.random() < 0.6 else any_colour(rng)
         _hoop(canvas, ring(spot, radius * share, spot[2] + height * max(2 * share - 1, 0.05)), 0.12, stripe, None, 0.6)  # fmt: skip
     if rng.random() < 0.3 and not deep:
         _beads(canvas, rng, ring(spot, radius * 0.9, spot[2] + height * 0.8, int(rng.integers(12, 48))))  # fmt: skip
@@ -270,7 +274,7 @@ def _hoop(
 def _beads(canvas: Canvas, rng: Rng, points: Points) -> None:
     """A ring of small ornaments on a plate's rim, or of its flutes' highlights."""
     size = canvas.pose.px_per_cm(points.mean(0)) * rng.uniform(0.15, 0.5)
-    colour = np.ones(3) if rng.random() < 0.6 else rng.random(3)
+    colour = grey(1) if rng.random() < 0.6 else any_colour(rng)
     shapes = [disc(spot, size, 8) for spot in canvas.pose.project(points)]
     canvas.fill(colour, None, *shapes, opacity=rng.uniform(0.3, 0.9))
 
@@ -286,7 +290,6 @@ def _gleam(canvas: Canvas, rng: Rng, spot: Points, radius: float) -> None:
     if cover.alpha.size:
         inside = canvas.alpha(cover, canvas.pose.project(ring(spot, radius * 0.95, spot[2])))
         soft = cover.times(inside)
-        canvas.darken(soft, 0.0, 0)
         canvas.glow(soft, rng.uniform(0.1, 0.6), blur)
 
 
@@ -392,8 +395,11 @@ def _worn(canvas: Canvas, rng: Rng, seat: Seat, look: Field) -> None:
     scale = canvas.pose.px_per_cm(seat.spot)
     open_to_view = cover.times(1 - canvas.alpha(cover, *seat.hidden_by))
     mottle = np.float32(rng.uniform(0, 0.08)) * grain(rng, cover.alpha.shape, max(scale * log_uniform(rng, 0.1, 4), 1))  # fmt: skip
-    window = canvas.image[cover.rows, cover.columns]
-    window *= 1 + mottle * open_to_view.alpha[..., None]
+    window = canvas.image[:, cover.rows, cover.columns]
+    window *= 1 + mottle * open_to_view.alpha
+    if rng.random() < 0.35:
+        sheen = rng.uniform(0.02, 0.35) * (0.6 + canvas.ramp(cover, rng.uniform(-0.5, 0.5)))
+        canvas.glow(open_to_view.times(sheen), 1.0, 0)
     if rng.random() < 0.4:
         patch = canvas.cover(_flat(canvas, blob(rng, seat.radius * rng.uniform(0.3, 0.8), rough=0.4), seat.spot))  # fmt: skip
         if patch.alpha.size:
@@ -411,7 +417,7 @@ def _rivets(canvas: Canvas, rng: Rng, centre: Points, reach: float, turn: float)
     for spot in _arc(centre, reach, float(centre[2]), angles):
         centre_px = canvas.pose.project(spot[None])[0]
         size_px = size * canvas.pose.px_per_cm(spot)
-        canvas.fill(np.full(3, rng.uniform(0.3, 0.8)), PAN, disc(centre_px, size_px, 10), light=0.4)
+        canvas.fill(grey(rng.uniform(0.3, 0.8)), PAN, disc(centre_px, size_px, 10), light=0.4)
 
 
 # -------------------------------------------------------------------------------------- cartons
@@ -436,6 +442,10 @@ def carton(canvas: Canvas, rng: Rng, spot: Points) -> list[Seat]:
     for cup in spots:
         hole = canvas.pose.project(ring(cup, pitch * 0.44, height, 24))
         canvas.fill(look * 0.6, 0, hole, light=-0.3)
+    for cup in spots if rng.random() < 0.6 else []:
+        peak = cup + (axes[0] + axes[1]) * pitch / 2
+        cone = np.concatenate([ring(peak, pitch * 0.22, height, 12), ring(peak, pitch * 0.1, height + 1.2, 8)])  # fmt: skip
+        canvas.fill(look * 1.08, 0, hull(canvas.pose.project(cone)), light=0.3)
     return [Seat(cup + (0, 0, height * 0.45), pitch / 2) for cup in spots]
 
 
@@ -519,18 +529,18 @@ def _finger(canvas: Canvas, rng: Rng, knots: list[Points], cm: float, skin: Fiel
         along = line[0] - line[1]
         along = along / max(float(np.hypot(*along)), 1e-6)
         nail = tube(np.array([line[0] + along * 0.2 * cm, line[0] - along * 0.5 * cm]), np.array([0.8, 0.85]) * cm)  # fmt: skip
-        canvas.fill(skin * 0.6 + np.array([0.4, 0.32, 0.3]) * skin.max(), None, *nail, opacity=0.7)
+        canvas.fill(skin * 0.65 + 0.32 * skin.max(), None, *nail, opacity=0.7)
 
 
 def _limb(canvas: Canvas, rng: Rng, line: Points, widths: Points, skin: Field) -> None:
     shapes = tube(line, widths)
     width = float(widths.mean())
     drop = canvas.lamp.slope * (1, -1) * width * 0.4
-    canvas.darken(canvas.cover(*(shape + drop for shape in shapes), margin=width / 2), canvas.lamp.shadows * 0.5, width * 0.5)  # fmt: skip
+    canvas.darken(canvas.cover(*(shape + drop for shape in shapes), margin=width / 2), canvas.lamp.shadows * 0.35, width * 0.5)  # fmt: skip
     cover = canvas.cover(*shapes)
     if cover.alpha.size:
         look = skin * (1 + 0.03 * grain(rng, cover.alpha.shape, max(width / 3, 1)))
-        canvas.paint(cover, look * canvas.relief(cover, width / 2), 0)
+        canvas.paint(cover, look * (0.45 + 0.55 * canvas.relief(cover, width / 2)), 0)
 
 
 def _arm(canvas: Canvas, rng: Rng, wrist: Points, out: Points, cm: float, skin: Field) -> None:
@@ -539,5 +549,5 @@ def _arm(canvas: Canvas, rng: Rng, wrist: Points, out: Points, cm: float, skin: 
     _limb(canvas, rng, np.array([wrist, far]), np.array([5.5, 9]) * cm, skin)
     if rng.random() < 0.6:
         cuff = wrist + (far - wrist) * rng.uniform(0, 0.5)
-        cloth = rng.random(3) * rng.choice([0.15, 0.5, 1.0])
+        cloth = any_colour(rng) * rng.choice([0.2, 0.5, 1.0])
         _limb(canvas, rng, np.array([cuff, far]), np.array([8, 12]) * cm, cloth)
