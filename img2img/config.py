@@ -298,7 +298,13 @@ class Config:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object from which `resolve` builds the same configuration again."""
-        groups = {group: dataclasses.asdict(options) for group, options in self.groups.items()}
+        groups = {
+            group: {
+                name: list(value) if isinstance(value, tuple) else value  # JSON knows no tuples
+                for name, value in dataclasses.asdict(options).items()
+            }
+            for group, options in self.groups.items()
+        }
         return {"task": self.task, "options": groups, "origins": dict(self.origins)}
 
 

@@ -14,6 +14,7 @@ from img2img.config import (
     DataOptions,
     TaskOptions,
     TrainOptions,
+    check_groups,
     option,
     parse_duration_s,
     parse_option,
@@ -38,6 +39,8 @@ def _values(hint: Any, metadata: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(arms)
     if metadata["check"] is parse_duration_s:
         return st.sampled_from(["90s", "10m", "1.5h"])
+    if metadata["check"] is check_groups:
+        return st.sampled_from(["auto", "none", "clusters", "column:scene", r"pattern:^(\w+)_"])
     low, high = metadata["low"], metadata["high"]
     return {
         bool: st.booleans(),

@@ -62,9 +62,11 @@ def _run(config: Any, runtime: Any, out: Path, *, quiet: bool) -> None:
     from img2img.cli.console import TrainingConsole
     from img2img.engine.crossval import run_fold
     from img2img.registry import load_task
+    from img2img.report.run import write_report
 
     with TrainingConsole(load_task(config.task).best.metric) as console:
-        run_fold(config, runtime, out=out, listeners=[] if quiet else [console])
+        listeners = [] if quiet else [console]
+        run_fold(config, runtime, out=out, listeners=listeners, report=write_report)
 
 
 def _show(outcome: dict[str, Any], folder: Path, json: str | None) -> None:

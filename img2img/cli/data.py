@@ -88,6 +88,8 @@ def check(
     write_json({"task": task, "data": source, **report.to_json()}, json)
     for problem in report.problems if json != "-" else ():
         print(f"{'problem' if problem.fatal else 'warning'}: {problem.kind}: {problem.message}")
+    for note in report.notes if json != "-" else ():
+        print(f"note: {note}")
     n_fatal = sum(problem.fatal for problem in report.problems)
     n_warnings = len(report.problems) - n_fatal
     name = source or "the generated data"

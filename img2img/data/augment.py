@@ -345,7 +345,7 @@ def _lay(
     here = np.s_[max(0, -top) :, max(0, -left) :]
     target = image[there]
     patch, own = (array[here][: target.shape[0], : target.shape[1]] for array in (patch, own))
-    opacity = np.where(own == 0, patch[..., 3], patch[..., 3])
+    opacity = np.where(own == 0, np.minimum(patch[..., 3], 127), patch[..., 3])
     share = (opacity.astype(np.float32) / 255)[..., None]
     colour = np.minimum(patch[..., :3] * gain, 255)
     target[:] = np.rint(target + share * (colour - target))

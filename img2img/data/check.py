@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import cv2
 import numpy as np
@@ -19,7 +19,10 @@ from img2img.data.sample import Image
 from img2img.data.split import PARTS
 from img2img.errors import InputError
 
-Kind = Literal["unreadable", "duplicate", "near-duplicate", "size", "outside", "too-few"]
+Kind = Literal[
+    "unreadable", "duplicate", "near-duplicate", "size", "outside", "too-few",
+    "alone", "swapped", "mismatch", "values", "moved", "class",
+]  # fmt: skip
 
 _SMALLEST_SIDE_PX = 8
 _LARGEST_ASPECT = 8
@@ -37,7 +40,7 @@ _NEAR_BITS = 4
 class Problem:
     """One finding. `path` lies in the folder, with slashes; it is empty for the whole folder.
 
-    `fatal` says that training would refuse the data.
+    `fatal` says that training would refuse the data, or learn nothing from them.
     """
 
     path: str
@@ -48,24 +51,31 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
-    """The findings of a check, unreadable pictures first."""
+    """The findings of a check, unreadable pictures first; `notes` are what is worth knowing of the
+    data as a whole."""
 
     n_pictures: int
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def fatal(self) -> bool:
-        """Whether training would refuse the data."""
+        """Whether a problem is fatal."""
         return any(problem.fatal for problem in self.problems)
 
     def to_json(self) -> dict[str, Any]:
-        """{n_pictures, fatal, problems: [{path, kind, message, fatal}]}."""
+        """{n_pictures, fatal, problems: [{path, kind, message, fatal}], notes}."""
         problems = [dataclasses.asdict(problem) for problem in self.problems]
-        return {"n_pictures": self.n_pictures, "fatal": self.fatal, "problems": problems}
+        return {
+            "n_pictures": self.n_pictures,
+            "fatal": self.fatal,
+            "problems": problems,
+            "notes": list(self.notes),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Facts:
+class Facts:
     """What is kept of a picture that could be decoded."""
 
     id: str
@@ -73,6 +83,12 @@ class _Facts:
     height: int
     width: int
     dhash: int | None
+
+    @classmethod
+    def of(cls, id: str, content: bytes, image: Image) -> Self:
+        """Of a file's content and its picture (H, W, 3) uint8 RGB."""
+        height, width, _ = image.shape
+        return cls(id=id, digest=digest_of(content), height=height, width=width, dhash=dhash(image))
 
 
 def check_pictures(folder: Path, data: DataOptions) -> CheckReport:
@@ -85,19 +101,24 @@ def check_pictures(folder: Path, data: DataOptions) -> CheckReport:
     paths = list_pictures(folder)
     with ThreadPoolExecutor(4) as pool:
         outcomes = list(pool.map(lambda path: _examine(path, folder), paths))
-    facts = [outcome for outcome in outcomes if isinstance(outcome, _Facts)]
+    facts = [outcome for outcome in outcomes if isinstance(outcome, Facts)]
     ids = [fact.id for fact in facts]
     groups = group_names(ids, [folder / id for id in ids], data, folder)
     parts, _ = part_indices(ids, data, groups)
     members = {part: [facts[index] for index in parts.get(part, [])] for part in PARTS}
-    problems = [
-        *(outcome for outcome in outcomes if isinstance(outcome, Problem)),
-        *_too_few(members),
-        *_duplicates(members),
-        *_sizes(facts),
-        *_outside(facts, members),
-    ]
-    return CheckReport(n_pictures=len(paths), problems=tuple(problems))
+    unreadable = [outcome for outcome in outcomes if isinstance(outcome, Problem)]
+    problems = (*unreadable, *picture_problems(facts, members))
+    return CheckReport(n_pictures=len(paths), problems=problems)
+
+
+def picture_problems(
+    facts: Sequence[Facts], members: Mapping[str, Sequence[Facts]]
+) -> Iterator[Problem]:
+    """What can be said of pictures whatever their labels are; `members` are those of each part."""
+    yield from _too_few(members)
+    yield from _duplicates(members)
+    yield from _sizes(facts)
+    yield from _outside(facts, members)
 
 
 def dhash(image: Image) -> int | None:
@@ -114,20 +135,17 @@ def dhash(image: Image) -> int | None:
     return int.from_bytes(bits.tobytes(), "big")
 
 
-def _examine(path: Path, folder: Path) -> _Facts | Problem:
+def _examine(path: Path, folder: Path) -> Facts | Problem:
     sample = picture_id(path, folder)
     try:
         content = images.read_bytes(path)
         image = images.decode(content, sample)
     except InputError as error:
         return Problem(path=sample, kind="unreadable", message=str(error), fatal=True)
-    height, width, _ = image.shape
-    return _Facts(
-        id=sample, digest=digest_of(content), height=height, width=width, dhash=dhash(image)
-    )
+    return Facts.of(sample, content, image)
 
 
-def _too_few(members: Mapping[str, Sequence[_Facts]]) -> Iterator[Problem]:
+def _too_few(members: Mapping[str, Sequence[Facts]]) -> Iterator[Problem]:
     for part, advice in (("train", "add pictures"), ("val", "add pictures or raise val_share")):
         if not members[part]:
             message = f"no readable picture is left for {part}: {advice}."
@@ -135,7 +153,7 @@ def _too_few(members: Mapping[str, Sequence[_Facts]]) -> Iterator[Problem]:
             yield Problem(path="", kind="too-few", message=message, fatal=part == "train")
 
 
-def _duplicates(members: Mapping[str, Sequence[_Facts]]) -> Iterator[Problem]:
+def _duplicates(members: Mapping[str, Sequence[Facts]]) -> Iterator[Problem]:
     """Pictures of val and test that an earlier part also holds, each told once."""
     for index, part in enumerate(PARTS):
         earlier = [(before, fact) for before in PARTS[:index] for fact in members[before]]
@@ -160,7 +178,7 @@ def _nearest(bits: int | None, hashes: NDArray[np.uint64]) -> int | None:
     return nearest if distances[nearest] <= _NEAR_BITS else None
 
 
-def _leak(part: str, fact: _Facts, twin: tuple[str, _Facts], kind: Kind) -> Problem:
+def _leak(part: str, fact: Facts, twin: tuple[str, Facts], kind: Kind) -> Problem:
     likeness = "is the same file as" if kind == "duplicate" else "looks the same as"
     message = (
         f"{fact.id} ({part}) {likeness} {twin[1].id} ({twin[0]}): "
@@ -169,7 +187,7 @@ def _leak(part: str, fact: _Facts, twin: tuple[str, _Facts], kind: Kind) -> Prob
     return Problem(path=fact.id, kind=kind, message=message)
 
 
-def _sizes(facts: Sequence[_Facts]) -> Iterator[Problem]:
+def _sizes(facts: Sequence[Facts]) -> Iterator[Problem]:
     """Outliers of the geometric mean side by robust z-score, tiny and very long pictures."""
     if not facts:
         return
@@ -191,7 +209,7 @@ def _sizes(facts: Sequence[_Facts]) -> Iterator[Problem]:
         yield Problem(path=fact.id, kind="size", message=message)
 
 
-def _outside(facts: Sequence[_Facts], members: Mapping[str, Sequence[_Facts]]) -> Iterator[Problem]:
+def _outside(facts: Sequence[Facts], members: Mapping[str, Sequence[Facts]]) -> Iterator[Problem]:
     used = {fact.id for part in members.values() for fact in part}
     for fact in facts:
         if fact.id not in used:

@@ -43,6 +43,8 @@ def group_names(
         UsageError: `data.groups` has no known form.
     """
     kind, argument = check_groups(data.groups)
+    if not ids:
+        return []
     if kind == "pattern":
         matches = [re.search(argument, sample) for sample in ids]
         names = [match[1] if match else None for match in matches]

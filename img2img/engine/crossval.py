@@ -1,14 +1,15 @@
 """Cross-validation: one run a fold, each measured on the groups that it never saw."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from img2img.config import Config, DataOptions, Layer
+from img2img.data.sample import Splits
 from img2img.engine.evaluate import Evaluation, collect, measure_rows
 from img2img.engine.events import Listener
 from img2img.engine.run import load_config, prepare, resolve, train
@@ -19,6 +20,9 @@ from img2img.inference.session import open_session
 from img2img.inference.weights import find_weights
 from img2img.registry import load_task
 from img2img.tasks.base import Task
+
+Report = Callable[[Path, Task[Any, Any], Splits, list[Listener]], None]
+"""What writes the report of a run."""
 
 ROWS = "rows.json"
 """What a fold's run was measured at, a row a held-out sample."""
@@ -37,7 +41,9 @@ def fold_config(task: str, layers: list[Layer], *, folds: int, fold: int) -> Con
     return resolve(task, [defaults, *layers, division])
 
 
-def run_fold(config: Config, runtime: Runtime, *, out: Path, listeners: list[Listener]) -> None:
+def run_fold(
+    config: Config, runtime: Runtime, *, out: Path, listeners: list[Listener], report: Report
+) -> None:
     """Trains the fold's run in `out` and measures it, or goes on where it stopped; a fold that
     was measured is left alone.
 
@@ -46,8 +52,6 @@ def run_fold(config: Config, runtime: Runtime, *, out: Path, listeners: list[Lis
         DataError: the data cannot be used.
         Interrupted: stopped by a signal, after saving.
     """
-    from img2img.report.run import write_report
-
     began = (out / "config.json").is_file()
     if began:
         _refuse_other_options(out, config)
@@ -55,7 +59,7 @@ def run_fold(config: Config, runtime: Runtime, *, out: Path, listeners: list[Lis
     if (out / ROWS).is_file():
         return
     plan = prepare(config, runtime, init=None, fresh=not began)
-    train(plan, runtime, out=out, resume=began, listeners=listeners, report=write_report)
+    train(plan, runtime, out=out, resume=began, listeners=listeners, report=report)
     held_out = plan.splits.parts["test"]
     predictor = Predictor(plan.task, open_session(find_weights(str(out), config.task)))
     rows = measure_rows(
@@ -131,16 +135,13 @@ def summary(config: Config, out: Path, *, baselines: bool = True) -> dict[str, A
 
 def _refuse_other_options(out: Path, config: Config) -> None:
     saved = json.loads((out / "config.json").read_text(encoding="utf-8"))["options"]
-    for group, options in config.groups.items():
-        for name, value in asdict(options).items():
-            key = f"{group}.{name}"
+    for group, options in config.to_json()["options"].items():
+        for name, value in options.items():
             before = saved.get(group, {}).get(name)
-            # JSON knows no tuples.
-            if key not in _MACHINE and before != (
-                list(value) if isinstance(value, tuple) else value
-            ):
+            if f"{group}.{name}" not in _MACHINE and before != value:
                 raise UsageError(
-                    f"{out} was trained with {key}={before!r}, not {value!r}: choose another --out."
+                    f"{out} was trained with {group}.{name}={before!r}, not {value!r}: choose "
+                    "another --out."
                 )
 
 

@@ -102,9 +102,7 @@ def _encoder_features(network: "nn.Module", image: Image) -> NDArray[np.float32]
 
     net: Any = network
     height, width = image.shape[:2]
-    canvas = cv2.copyMakeBorder(
-        image, 0, -height % 32, 0, -width % 32, cv2.BORDER_REPLICATE
-    )
+    canvas = cv2.copyMakeBorder(image, 0, -height % 32, 0, -width % 32, cv2.BORDER_REPLICATE)
     with torch.inference_mode():
         x = (torch.from_numpy(canvas)[None].permute(0, 3, 1, 2) / 255 - net.mean) / net.std
         levels = net.encoder(x)[2:5]

@@ -55,7 +55,13 @@ class Predictor:
         canvases = {(view.canvas_height, view.canvas_width) for view in views}
         looks_once = type(task).answer is Task.answer
         tiled = self.tile and any(self._side(*image.shape[:2]) for image in images)
-        if tiled or len(images) == 1 or len(canvases) > 1 or not looks_once or self._side(*canvases.pop()):
+        if (
+            tiled
+            or len(images) == 1
+            or len(canvases) > 1
+            or not looks_once
+            or self._side(*canvases.pop())
+        ):
             return [self.run(image) for image in images]
         stack = np.stack([view.apply(image) for view, image in zip(views, images, strict=True)])
         decoded = self.session(stack, self.outputs)

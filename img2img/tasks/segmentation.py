@@ -186,7 +186,7 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
         if not self._learns_unlabelled:
             image, classes = self._augmenter(image, classes, rng, self._cutouts)
             return {"image": image, "classes": classes}
-        weak, strong, classes, inside = self._augmenter.pair(image, classes, rng)
+        weak, strong, classes, inside = self._augmenter.pair(image, classes, rng, self._cutouts)
         return {"image": strong, "classes": classes, "weak": weak, "inside": inside}
 
     @cached_property

@@ -39,9 +39,8 @@ class ClassSet:
             UsageError: a text has another form, or two classes share a name or colour.
         """
         pairs = [text.rpartition(":") for text in texts]
-        colours = tuple(_colour(value, text) for (_, _, value), text in zip(pairs, texts,
-                                                                            strict=True))  # fmt: skip
         names = tuple(name for name, _, _ in pairs)
+        colours = tuple(_colour(value, f"{name}:{value}") for name, _, value in pairs)
         none = None if ignore is None else _colour(ignore, ignore)
         taken = [*colours, *([none] if none else [])]
         if len(texts) < 2 or len(set(names)) < len(names) or len(set(taken)) < len(taken):

@@ -47,10 +47,11 @@ def kmeans_centres(points: Features, k: int, seed: int) -> Features:
         points = points[
             np.random.default_rng(seed).choice(len(points), _MOST_POINTS, replace=False)
         ]
+    if len(points) <= k:  # and cv2 takes one point of C features for C points of one
+        return np.array(points, np.float32)
     cv2.setRNGSeed(seed)
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 30, 0.01)
     start = np.empty(0, np.int32)  # that `flags` leaves unread
-    k = min(k, len(points))
     points = np.ascontiguousarray(points, np.float32)
     _, _, centres = cv2.kmeans(points, k, start, stop, 3, cv2.KMEANS_PP_CENTERS)
     return np.asarray(centres, np.float32)

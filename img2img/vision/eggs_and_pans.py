@@ -23,8 +23,14 @@ _MOST = {EGG: 4, PAN: 1}
 # (fact, where likeness is 0, where it is 1), set by hand on the 320 pictures of eggs and pans.
 _EGG = (("roundness", 0.95, 0.99), ("aspect", 1.9, 1.4), ("core", 0.7, 0.92), ("cut", 1, 0),
         ("size", 0.35, 0.2), ("sharpness", 0, 8), ("standing_out", 0, 10))  # fmt: skip
-_BROWN = (("yellow", 0, 15), ("yellow", 45, 36), ("light", 15, 40))
-_WHITE = (("light", 45, 75), ("lighter", 0, 15), ("red", 12, 6))
+_BROWN = (("yellow", 0, 15), ("yellow", 45, 36), ("red", -12, -5), ("light", 15, 40))
+_WHITE = (
+    ("light", 45, 75),
+    ("lighter", 0, 15),
+    ("red", 12, 6),
+    ("red", -12, -6),
+    ("yellow", 36, 24),
+)
 _PAN = (("roundness", 0.88, 0.97), ("aspect", 2.2, 1.6), ("core", 0.5, 0.7), ("cut", 1, 0),
         ("size", 0.012, 0.025), ("size", 0.3, 0.2), ("sharpness", 2, 14), ("lighter", 5, -8),
         ("light", 60, 35), ("colour", 16, 7))  # fmt: skip
@@ -157,7 +163,7 @@ def _facts(lab: cv2.typing.MatLike, region: _Region) -> dict[str, float]:
     return {
         "roundness": area / (4 * np.pi * np.sqrt(minor * major)), "aspect": np.sqrt(major / minor),
         "core": area / int(region.whole.sum()), "cut": cut / np.sqrt(area), "size": size,
-        "light": light, "red": abs(red), "yellow": yellow, "colour": max(abs(red), abs(yellow)),
+        "light": light, "red": red, "yellow": yellow, "colour": max(abs(red), abs(yellow)),
         "lighter": light - light_beside,
         "standing_out": yellow - yellow_beside + max(0.0, light - light_beside),
         "sharpness": sharpness,

@@ -108,22 +108,24 @@ def _around(index: int, colours: NDArray[np.int16]) -> tuple[tuple[int, int], ..
     return tuple((int(a), int(b)) for a, b in np.argwhere(np.triu(passed)))
 
 
-def _nearest_value(mask: Image, table: _Table, *, is_grey: bool) -> tuple[Classes, NDArray[Any]]:
+def _nearest_value(
+    mask: Image, table: _Table, *, is_grey: bool
+) -> tuple[Classes, NDArray[np.uint8]]:
     """(index into the table, levels from its colour) of every pixel."""
     if mask.ndim == 2 and is_grey:
         levels = np.arange(256, dtype=np.int16)[:, None]
         gaps = np.abs(levels - table.colours[:, 0])
-        entry = cv2.LUT(mask, gaps.argmin(1).astype(np.uint8))
-        return entry, cv2.LUT(mask, gaps.min(1).astype(np.uint8))
-    image = mask if mask.ndim == 3 else cv2.merge((mask, mask, mask))
-    planes = cv2.split(image)
+        looked_up: Any = [
+            cv2.LUT(mask, row.astype(np.uint8)) for row in (gaps.argmin(1), gaps.min(1))
+        ]
+        return looked_up[0], looked_up[1]
+    planes = cv2.split(mask) if mask.ndim == 3 else [mask] * 3
     entry, nearest = np.zeros(mask.shape[:2], np.uint8), np.full(mask.shape[:2], 255, np.uint8)
     for at, colour in enumerate(table.colours.tolist()):
         gaps = [cv2.absdiff(plane, level) for plane, level in zip(planes, colour, strict=True)]
         gap = cv2.max(cv2.max(gaps[0], gaps[1]), gaps[2])
-        closer = gap < nearest
-        np.copyto(entry, at, where=closer, casting="unsafe")
-        np.copyto(nearest, gap, where=closer)
+        entry[gap < nearest] = at
+        cv2.min(gap, nearest, nearest)
     return entry, nearest
 
 
@@ -146,7 +148,8 @@ def _ramps(entry: Classes, doubtful: Flags, table: _Table) -> Flags:
 
 def _are(entry: Classes, index: int) -> NDArray[np.uint8]:
     """1 where the entry is `index`, else 0."""
-    return (entry == index).view(np.uint8)
+    ones: NDArray[np.uint8] = (entry == index).view(np.uint8)
+    return ones
 
 
 def _spread(
@@ -155,7 +158,7 @@ def _spread(
     """Gives doubtful pixels and those of edges the entry of the nearest other pixel, of several
     the one with the nearest value; returns the values (N,) or (N, 3) of pixels that have none."""
     unsure = doubtful | edges
-    rows, columns = np.nonzero(unsure)
+    rows, columns = np.divmod(np.flatnonzero(unsure), entry.shape[1])
     limits = np.where(edges[rows, columns], _RAMP_PX**2, _REACH_PX**2)
     values = mask[rows, columns]
     levels = values.reshape(len(rows), -1).astype(np.int16)
@@ -163,21 +166,23 @@ def _spread(
     known, sure = np.pad(entry, _RAMP_PX).ravel(), np.pad(~unsure, _RAMP_PX).ravel()
     width = entry.shape[1] + 2 * _RAMP_PX
     places = (rows + _RAMP_PX) * width + columns + _RAMP_PX
-    left = np.ones(len(rows), bool)
+    open_ = np.ones(len(rows), bool)
     for squared, ring in _RINGS:
-        trying = np.flatnonzero(left & (limits >= squared))
+        trying = np.flatnonzero(open_ & (limits >= squared))
         if not len(trying):
             break
-        there = places[trying, None] + [y * width + x for y, x in ring]
-        given = known[there]
-        gaps = np.abs(levels[trying, None] - table.colours[given]).max(2)
-        gaps[~sure[there]] = 256
-        best = gaps.argmin(1)[:, None]
-        hit = np.take_along_axis(gaps, best, 1)[:, 0] < 256
-        done = trying[hit]
-        entry[rows[done], columns[done]] = np.take_along_axis(given, best, 1)[hit, 0]
-        left[done] = False
-    return values[left]
+        found, gap = np.zeros(len(trying), np.uint8), np.full(len(trying), 256, np.int16)
+        for y, x in ring:
+            there = places[trying] + (y * width + x)
+            hits = np.flatnonzero(sure[there])
+            given = known[there[hits]]
+            gaps = np.abs(levels[trying[hits]] - table.colours[given]).max(1)
+            closer = gaps < gap[hits]
+            found[hits[closer]], gap[hits[closer]] = given[closer], gaps[closer]
+        done = trying[gap < 256]
+        entry[rows[done], columns[done]] = found[gap < 256]
+        open_[done] = False
+    return values[open_]
 
 
 def _rings(radius: int) -> Sequence[tuple[int, list[tuple[int, int]]]]:

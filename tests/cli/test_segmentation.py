@@ -53,7 +53,9 @@ def test_an_unknown_metric_is_named(segmentation_run: Path, labelled: Path, tmp_
     assert "iou_egg" in sentence(done)
 
 
-def test_tiles_answer_large_pictures(segmentation_run: Path, labelled: Path, tmp_path: Path) -> None:
+def test_tiles_answer_large_pictures(
+    segmentation_run: Path, labelled: Path, tmp_path: Path
+) -> None:
     picture = cv2.imread(str(labelled / "images" / "0.png"))
     cv2.imwrite(str(tmp_path / "wall.png"), np.tile(picture, (3, 3, 1)))
     done = img2img(

@@ -173,7 +173,7 @@ def test_report_as_json(folder: Path) -> None:
         "message": "train/0.png is empty (zero bytes).",
         "fatal": True,
     }
-    assert told == {"n_pictures": 14, "fatal": True, "problems": [problem]}
+    assert told == {"n_pictures": 14, "fatal": True, "problems": [problem], "notes": []}
 
 
 def test_dhash_reads_the_gradient_from_left_to_right() -> None:

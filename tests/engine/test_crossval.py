@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from support import Outcome, img2img, sentence
 

@@ -19,31 +19,28 @@ from img2img.vision.masks import Repaired
 
 Content = Mapping[str, Any]
 
-Polygons = list[list[float]]
-"""x0, y0, x1, y1 … of each part of an object."""
-
-Runs = list[int]
-"""Lengths of runs of pixels outside and inside, in turn, down the columns one after another."""
+Object = tuple[int, list[list[float]], list[int]]
+"""Index of the class; x0, y0, x1, y1 … of the polygons that the object consists of; lengths of runs
+outside and inside, in turn, down the columns one after another, where it has no polygons."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlines:
-    """The objects of one picture in a COCO file, (index of the class, outline) each, the later
-    ones above the earlier ones. `size` is what the file says of the picture, if it does."""
+    """The objects of one picture in a COCO file, the later ones above the earlier ones. `size` is
+    what the file says of the picture, if it does."""
 
     path: Path
     size: images.Size | None
-    objects: list[tuple[int, Polygons | Runs]] = field(repr=False)
+    objects: list[Object] = field(repr=False)
 
     def read(self, size: images.Size, classes: ClassSet) -> tuple[Repaired, bytes]:
         """(the objects over class 0, their outlines), in the size that the file states."""
         plane: Classes = np.zeros(self.size or size, np.uint8)
-        for index, outline in self.objects:
-            if outline and isinstance(outline[0], list):
-                for polygon in outline:
-                    _fill(plane, np.reshape(polygon, (-1, 2)), index)
-            else:
-                _fill_runs(plane, outline, index)
+        for index, polygons, runs in self.objects:
+            for corners in polygons:
+                _fill(plane, np.reshape(corners, (-1, 2)), index)
+            if runs:
+                _fill_runs(plane, runs, index)
         repaired = Repaired(classes=plane, n_moved=0, n_unknown=0, values=())
         return repaired, json.dumps(self.objects).encode()
 
@@ -66,7 +63,7 @@ def pairs_of_folder(folder: Path, classes: ClassSet, *, prefix: str) -> Found | 
 
 def pairs_of_file(path: Path, classes: ClassSet) -> Found:
     """The pictures of a COCO file with their outlines, in its order, and those that it names and
-    that are not there. Pictures are looked for beside the file and in `images`.
+    that are not there. They are looked for beside the file and in `images`, there or one folder up.
 
     Raises:
         DataError: the file is no COCO file, holds an object without an outline, or one of a
@@ -97,49 +94,46 @@ def _content(path: Path) -> Content | None:
 def _pairs(path: Path, content: Content, classes: ClassSet, prefix: str) -> Found:
     pairs, alone = [], []
     try:
-        sizes = {entry["id"]: _size(entry) for entry in content["images"]}
         objects = _objects(content, classes, path)
         for entry in content["images"]:
             name = str(entry["file_name"])
-            places = (path.parent / name, path.parent / IMAGES / name)
+            labels = Outlines(path=path, size=_size(entry), objects=objects.get(entry["id"], []))
+            places = [folder / name for folder in _folders(path)]
             picture = next((place for place in places if place.is_file()), None)
             if picture is None:
-                told = f"{path} names {name}, which is neither beside it nor in {IMAGES}: add it."
+                told = f"{path} names {name}, which lies neither beside it nor in {IMAGES}: add it."
                 alone.append(Alone(path=places[0], message=told))
-                continue
-            labels = Outlines(path=path, size=sizes[entry["id"]],
-                              objects=objects.get(entry["id"], []))  # fmt: skip
-            pairs.append(Pair(id=prefix + name, picture=picture, labels=labels))
+            else:
+                pairs.append(Pair(id=prefix + name, picture=picture, labels=labels))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        told = f"no {error}" if isinstance(error, KeyError) else str(error)
+        told = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{path} is not as COCO files are ({told}): export it anew.") from None
     return pairs, alone
+
+
+def _folders(path: Path) -> tuple[Path, ...]:
+    return path.parent, path.parent / IMAGES, path.parent.parent / IMAGES
 
 
 def _size(entry: Content) -> images.Size | None:
     return (entry["height"], entry["width"]) if {"height", "width"} <= entry.keys() else None
 
 
-def _objects(
-    content: Content, classes: ClassSet, path: Path
-) -> dict[Any, list[tuple[int, Polygons | Runs]]]:
+def _objects(content: Content, classes: ClassSet, path: Path) -> dict[Any, list[Object]]:
     """{id of the picture: its objects}."""
     names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
+    sizes = {entry["id"]: _size(entry) for entry in content["images"]}
     index_of = {name.casefold(): index for index, name in enumerate(classes.names)}
     # Exports name categories that nothing belongs to, such as a parent of all others.
     used = sorted({names[entry["category_id"]] for entry in content["annotations"]})
     if any(name.casefold() not in index_of for name in used):
         raise _unknown_category(used, classes, path)
-    objects: dict[Any, list[tuple[int, Polygons | Runs]]] = {}
+    objects: dict[Any, list[Object]] = {}
     for entry in content["annotations"]:
-        outline = _outline(entry)
-        if not outline:
-            raise DataError(
-                f"{path} gives no outline for annotation {entry.get('id')}: segmentation needs "
-                "polygons or masks, not boxes."
-            )
+        picture = entry["image_id"]
+        polygons, runs = _outline(entry, sizes[picture], path)
         index = index_of[names[entry["category_id"]].casefold()]
-        objects.setdefault(entry["image_id"], []).append((index, outline))
+        objects.setdefault(picture, []).append((index, polygons, runs))
     return objects
 
 
@@ -153,13 +147,22 @@ def _unknown_category(used: list[str], classes: ClassSet, path: Path) -> DataErr
     )
 
 
-def _outline(entry: Content) -> Polygons | Runs:
-    """The `segmentation` of an annotation; empty if it has none."""
-    outline = entry.get("segmentation")
-    if not isinstance(outline, dict):
-        return [part for part in outline or [] if len(part) >= 6]
-    counts = outline["counts"]
-    return list(_decompressed(counts)) if isinstance(counts, str) else counts
+def _outline(
+    entry: Content, size: images.Size | None, path: Path
+) -> tuple[list[list[float]], list[int]]:
+    """(polygons, runs) of an annotation, one of them empty."""
+    outline = entry.get("segmentation") or []
+    what = f"{path}: annotation {entry.get('id')}"
+    if isinstance(outline, dict):
+        counts = outline["counts"]
+        runs = list(_decompressed(counts) if isinstance(counts, str) else counts)
+        if size is None or min(runs) < 0 or sum(runs) != size[0] * size[1]:
+            raise DataError(f"{what} has a mask that is not of its picture's size: export it anew.")
+        return [], runs
+    polygons = [[float(number) for number in polygon] for polygon in outline]
+    if not polygons or any(len(polygon) % 2 or len(polygon) < 6 for polygon in polygons):
+        raise DataError(f"{what} has no outline, polygons or a mask: boxes alone are not enough.")
+    return polygons, []
 
 
 def _decompressed(text: str) -> Iterator[int]:
@@ -181,7 +184,7 @@ def _decompressed(text: str) -> Iterator[int]:
         n_runs, value, shift = n_runs + 1, 0, 0
 
 
-def _fill_runs(plane: Classes, runs: Runs, index: int) -> None:
+def _fill_runs(plane: Classes, runs: list[int], index: int) -> None:
     inside = np.repeat(np.arange(len(runs)) % 2 > 0, runs)
     plane.T[inside.reshape(plane.T.shape)] = index
 

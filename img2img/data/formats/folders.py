@@ -105,7 +105,7 @@ def part_indices(
         UsageError: the shares leave nothing to train on, or folds are asked of a folder that
             states its parts.
     """
-    if not any(map(_stated_part, ids)):
+    if not any(map(stated_part, ids)):
         divided = divide(
             groups,
             val_share=data.val_share,
@@ -129,14 +129,15 @@ def part_indices(
     return {part: parts[part] for part in PARTS if part in parts}, True
 
 
-def _stated_part(sample: str) -> str | None:
+def stated_part(sample: str) -> str | None:
+    """The part that the first folder in a sample's id states."""
     return _PART_OF_FOLDER.get(sample.partition("/")[0].lower())
 
 
 def _stated_indices(ids: Sequence[str]) -> dict[str, list[int]]:
     stated: dict[str | None, list[int]] = {}
     for index, sample in enumerate(ids):
-        stated.setdefault(_stated_part(sample), []).append(index)
+        stated.setdefault(stated_part(sample), []).append(index)
     outside = stated.pop(None, [])
     if outside:
         stated.setdefault("train", outside)

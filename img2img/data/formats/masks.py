@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,9 +10,15 @@ import numpy as np
 
 from img2img.config import DataOptions
 from img2img.data import images
-from img2img.data.formats.folders import digest_of, part_indices, picture_splits
-from img2img.data.formats.pairs import MASKS, Labels, Pair, find_pairs, folder_of
-from img2img.data.groups import group_names
+from img2img.data.formats.coco import pairs_of_file, pairs_of_folder
+from img2img.data.formats.folders import (
+    digest_of,
+    part_indices,
+    picture_splits,
+    stated_part,
+)
+from img2img.data.formats.pairs import IMAGES, MASKS, Alone, Found, Labels, Pair, pairs_in
+from img2img.data.groups import GroupsFiles, group_names
 from img2img.data.sample import Dataset, Image, Record, Sample, Splits
 from img2img.errors import DataError, InputError
 from img2img.vision.classes import IGNORE, ClassSet
@@ -102,8 +108,8 @@ def mask_splits(data: DataOptions, classes: ClassSet) -> Splits:
         raise _refused(source, len(pairs) + len(alone), [entry.message for entry in alone])
     ids = [pair.id for pair in pairs]
     groups = group_names(ids, [pair.picture for pair in pairs], data, folder_of(source))
-    records = _index(pairs, groups, classes, source)
     parts, stated = part_indices(ids, data, groups)
+    records = _index(pairs, groups, classes, source)
     whole = MaskFolder(records, {pair.id: pair.labels for pair in pairs}, classes)
     return Splits(
         name=str(source),
@@ -125,6 +131,45 @@ def unlabelled(folder: Path, classes: ClassSet) -> Dataset:
         known = classes if classes.ignore else dataclasses.replace(classes, ignore=UNLABELLED)
         return mask_splits(options, known).whole
     return Unlabelled(picture_splits(options, folder).whole)
+
+
+def find_pairs(source: Path, classes: ClassSet) -> Found:
+    """The pairs of a folder or a COCO file, and what has no partner in it.
+
+    The folder, or each of its subfolders, holds `images` and `masks` or one COCO file.
+
+    Raises:
+        DataError: the source is missing or has another layout, or one of its lists is unusable.
+    """
+    if not source.exists():
+        raise DataError(f"{source} does not exist: give a folder of pictures with masks.")
+    if source.is_file():
+        return pairs_of_file(source, classes)
+    files = GroupsFiles(source)
+    pairs: list[Pair] = []
+    alone: list[Alone] = []
+    for prefix, root in _roots(source):
+        if (root / IMAGES).is_dir() and (root / MASKS).is_dir():
+            found: Found | None = pairs_in(root, files, prefix=prefix)
+        else:
+            found = pairs_of_folder(root, classes, prefix=prefix)
+        if found:
+            pairs += found[0]
+            alone += found[1]
+        elif (root / IMAGES).is_dir() and (root == source or stated_part(prefix)):
+            told = f"{root / IMAGES} has no masks beside it: add the folder {root / MASKS}."
+            alone.append(Alone(path=root / IMAGES, message=told))
+    if not pairs and not alone:
+        raise DataError(
+            f"{source} holds no folders {IMAGES} and {MASKS} and no COCO file: put the pictures "
+            f"into {IMAGES} and masks of the same names into {MASKS}."
+        )
+    return pairs, alone
+
+
+def folder_of(source: Path) -> Path:
+    """The folder of the data: `source` itself, or where the COCO file lies."""
+    return source.parent if source.is_file() else source
 
 
 def size_differs(picture: Path, size: images.Size, mask: Path, mask_size: tuple[int, ...]) -> str:
@@ -160,6 +205,14 @@ def described(classes: ClassSet) -> str:
     """The classes as `task.classes` takes them."""
     texts = (value_text(colour[0] if classes.is_grey else colour) for colour in classes.colours)
     return ",".join(f"{name}:{text}" for name, text in zip(classes.names, texts, strict=True))
+
+
+def _roots(source: Path) -> Iterator[tuple[str, Path]]:
+    """(prefix of ids, folder) of the folder itself and of those in it."""
+    yield "", source
+    for path in sorted(source.iterdir()):
+        if path.is_dir() and path.name not in (IMAGES, MASKS) and not path.name.startswith("."):
+            yield f"{path.name}/", path
 
 
 def _index(

@@ -8,7 +8,6 @@ from typing import Protocol
 from img2img.data import images
 from img2img.data.formats.folders import list_pictures
 from img2img.data.groups import GROUPS_FILE, GroupsFiles
-from img2img.errors import DataError
 from img2img.vision.classes import ClassSet
 from img2img.vision.masks import Repaired, repair
 
@@ -62,55 +61,15 @@ class Alone:
 Found = tuple[list[Pair], list[Alone]]
 
 
-def find_pairs(source: Path, classes: ClassSet) -> Found:
-    """The pairs of a folder or a COCO file, and what has no partner in it.
+def pairs_in(root: Path, files: GroupsFiles, *, prefix: str) -> Found:
+    """The pairs of a folder with `images` and `masks`, their ids beginning with `prefix`.
 
-    The folder, or each of its subfolders, holds `images` and `masks`, or one COCO file. Rows of
-    `groups.csv` pair what they name (columns `image` and `mask`). All else is paired by its path
-    below the two without the ending, and by the whole path where several share the former.
+    Rows of `groups.csv` pair what they name (columns `image` and `mask`). All else is paired by its
+    path below the two folders without the ending, and by the whole path where several share that.
 
     Raises:
-        DataError: the source is missing or has another layout, or one of its lists is unusable.
+        DataError: one of the two is empty or forbidden, or `groups.csv` is unusable.
     """
-    from img2img.data.formats.coco import pairs_of_file, pairs_of_folder
-
-    if not source.exists():
-        raise DataError(f"{source} does not exist: give a folder of pictures with masks.")
-    if source.is_file():
-        return pairs_of_file(source, classes)
-    files = GroupsFiles(source)
-    pairs: list[Pair] = []
-    alone: list[Alone] = []
-    for prefix, root in _roots(source):
-        if (root / IMAGES).is_dir() and (root / MASKS).is_dir():
-            found: Found | None = _match(root, prefix, files)
-        else:
-            found = pairs_of_folder(root, classes, prefix=prefix)
-        if found:
-            pairs += found[0]
-            alone += found[1]
-    if not pairs and not alone:
-        raise DataError(
-            f"{source} holds no folders {IMAGES} and {MASKS} and no COCO file: put the pictures "
-            f"into {IMAGES} and masks of the same names into {MASKS}."
-        )
-    return pairs, alone
-
-
-def folder_of(source: Path) -> Path:
-    """The folder of the data: `source` itself, or where the COCO file lies."""
-    return source.parent if source.is_file() else source
-
-
-def _roots(source: Path) -> Iterator[tuple[str, Path]]:
-    """(prefix of ids, folder) of the folder itself and of those in it."""
-    yield "", source
-    for path in sorted(source.iterdir()):
-        if path.is_dir() and path.name not in (IMAGES, MASKS) and not path.name.startswith("."):
-            yield f"{path.name}/", path
-
-
-def _match(root: Path, prefix: str, files: GroupsFiles) -> Found:
     pictures, masks = list_pictures(root / IMAGES), list_pictures(root / MASKS)
     partner, alone = _stated(pictures, files)
     settled = {*partner, *partner.values(), *(entry.path for entry in alone)}

@@ -5,8 +5,10 @@ Picture points (x, y) are in pixels, pixel centres at integers. Scenes are plana
 (3, H, W), about 0…1; a colour is (3, 1, 1), so that a field (h, w) of brightness multiplies it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, cos, log, pi, sin
+from functools import cache
+from math import ceil, cos, floor, log, pi, sin
 from typing import Any, Self
 
 import cv2
@@ -51,27 +53,26 @@ class Pose:
 
     def project(self, points: Points) -> Points:
         """(N, 2) picture points of (N, 3) world points; those behind the eye go far away."""
-        x, y, depth = self.axes @ (points - self.eye).T
-        scale = self.focal_px / np.maximum(depth, 2.0)
-        centre = ((self.width - 1) / 2, (self.height - 1) / 2)
-        flat = np.column_stack([x * scale, y * scale]) + centre
-        return np.clip(flat, -_FAR_PX, _FAR_PX)
+        seen = (points - self.eye) @ self.axes.T
+        flat = seen[:, :2] * (self.focal_px / np.maximum(seen[:, 2:], 2.0))
+        flat += ((self.width - 1) / 2, (self.height - 1) / 2)
+        return np.clip(flat, -_FAR_PX, _FAR_PX, out=flat)
 
     def px_per_cm(self, point: Points) -> float:
         """The size of a centimetre at a world point (3,)."""
         return self.focal_px / max(float(self.axes[2] @ (point - self.eye)), 2.0)
 
     def rays(self, x: Field, y: Field) -> tuple[Field, Field, Field]:
-        """World x and y in cm where the picture points meet the table, and whether they do."""
+        """World x and y in cm (H, W) where the picture points x (1, W) and y (H, 1) meet the
+        table, and whether they do."""
         x = (x - (self.width - 1) / 2) / self.focal_px
         y = (y - (self.height - 1) / 2) / self.focal_px
-        right, down, forward = self.axes
-        fall = -(x * right[2] + y * down[2] + forward[2])
-        meets = fall > 0.02
-        reach = self.eye[2] / np.maximum(fall, 0.02)
-        world_x = self.eye[0] + reach * (x * right[0] + y * down[0] + forward[0])
-        world_y = self.eye[1] + reach * (x * right[1] + y * down[1] + forward[1])
-        return world_x, world_y, meets
+        right, down, forward = self.axes.tolist()
+        fall = -(x * right[2] + (y * down[2] + forward[2]))
+        reach = float(self.eye[2]) / np.maximum(fall, 0.02)
+        world_x = reach * (x * right[0] + (y * down[0] + forward[0])) + float(self.eye[0])
+        world_y = reach * (x * right[1] + (y * down[1] + forward[1])) + float(self.eye[1])
+        return world_x, world_y, fall > 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,9 @@ class Cover:
         return Cover(self.rows, self.columns, self.alpha * factor)
 
 
+_NOWHERE = Cover(slice(0, 0), slice(0, 0), np.zeros((0, 0), np.float32))
+
+
 class Canvas:
     """A scene (3, H, W) under a lamp, and the class at every pixel's centre (H, W) uint8."""
 
@@ -128,12 +132,14 @@ class Canvas:
         `fine` subpixels a side, or as many as edges need.
         """
         every = np.concatenate(shapes)
-        limits = (self.pose.width, self.pose.height)
-        left, top = (int(v) for v in np.clip(np.floor(every.min(0) - margin), 0, limits))
-        right, bottom = (int(v) for v in np.clip(np.ceil(every.max(0) + margin) + 1, 0, limits))
-        window = Cover(slice(top, bottom), slice(left, right), np.zeros((0, 0), np.float32))
+        x, y = every.min(0).tolist()
+        left, top = max(floor(x - margin), 0), max(floor(y - margin), 0)
+        x, y = every.max(0).tolist()
+        right = min(ceil(x + margin) + 1, self.pose.width)
+        bottom = min(ceil(y + margin) + 1, self.pose.height)
         if right <= left or bottom <= top:
-            return Cover(slice(0, 0), slice(0, 0), window.alpha)
+            return _NOWHERE
+        window = Cover(slice(top, bottom), slice(left, right), _NOWHERE.alpha)
         return Cover(window.rows, window.columns, self.alpha(window, *shapes, fine=fine))
 
     def alpha(self, window: Cover, *shapes: Points, fine: int = 0) -> Field:
@@ -142,11 +148,14 @@ class Canvas:
         width, height = window.columns.stop - left, window.rows.stop - top
         if not width * height:
             return np.zeros((0, 0), np.float32)
-        fine = fine or (4 if width * height < 12000 else 2)
+        fine = fine or (4 if width * height < 3000 else 2)
         ink = np.zeros((height * fine, width * fine), np.uint8)
+        shift = (0.5 - left - 0.5 / fine, 0.5 - top - 0.5 / fine)
         for shape in shapes:
-            inner = ((shape - (left, top) + 0.5) * fine - 0.5) * 16
-            cv2.fillPoly(ink, [np.rint(inner).astype(np.int32)], 255, shift=4)
+            inner = np.rint((shape + shift) * (fine * 16)).astype(np.int32)
+            cv2.fillPoly(ink, [inner], 255, shift=4)
+        if fine == 1:
+            return ink * np.float32(1 / 255)
         coarse: Field = cv2.resize(ink, (width, height), interpolation=cv2.INTER_AREA)
         return coarse * np.float32(1 / 255)
 
@@ -207,7 +216,8 @@ class Canvas:
         flat = np.column_stack([points[:, :2] + high * lamp.slope, np.full(len(points), ground)])
         scale = self.pose.px_per_cm(flat.mean(0))
         tall = float(high.max())
-        for spread, strength in ((lamp.softness * tall, 1.0), (0.12 * tall, 0.5)):
+        contact = ((0.12 * tall, 0.5),) if lamp.softness > 0.2 else ()
+        for spread, strength in ((lamp.softness * tall, 1.0), *contact):
             blur_px = min(spread * scale, 0.2 * max(self.classes.shape))
             cover = self.cover(hull(self.pose.project(flat)), margin=1.5 * blur_px, fine=1)
             self.darken(cover, lamp.shadows * strength, blur_px)
@@ -278,15 +288,21 @@ def hull(points: Points) -> Points:
 
 def ring(centre: Points, radius: float, z: float, n: int = 48) -> Points:
     """A level circle (n, 3) of the world, around `centre` (x, y, …)."""
+    points = np.full((n, 3), z, np.float64)
+    points[:, :2] = _circle(n) * radius + centre[:2]
+    return points
+
+
+@cache
+def _circle(n: int) -> Points:
+    """The unit circle's points (n, 2)."""
     angles = np.arange(n) * (2 * pi / n)
-    x, y = centre[0] + radius * np.cos(angles), centre[1] + radius * np.sin(angles)
-    return np.column_stack([x, y, np.full(n, z)])
+    return np.column_stack([np.cos(angles), np.sin(angles)])
 
 
 def disc(centre: Points, radius: float, n: int = 20) -> Points:
     """A circle (n, 2) in the picture."""
-    angles = np.arange(n) * (2 * pi / n)
-    return np.column_stack([np.cos(angles), np.sin(angles)]) * radius + centre[:2]
+    return _circle(n) * radius + centre[:2]
 
 
 def blob(rng: Rng, radius: float, *, rough: float, n: int = 60) -> Points:
@@ -296,21 +312,19 @@ def blob(rng: Rng, radius: float, *, rough: float, n: int = 60) -> Points:
     for wave in range(2, 8):
         reach += rough * rng.normal() / wave * np.cos(wave * angles + rng.uniform(0, 2 * pi))
     reach = radius * np.clip(reach, 0.3, 1.8)
-    return np.column_stack([np.cos(angles), np.sin(angles)]) * reach[:, None]
+    return _circle(n) * reach[:, None]
 
 
 def tube(points: Points, widths: Points) -> list[Points]:
     """Polygons of a thick line through picture points (N, 2): a disc at each, quads between."""
-    shapes = [disc(point, width / 2) for point, width in zip(points, widths, strict=True)]
-    along = np.diff(points, axis=0)
-    along = along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-6)
-    aside = np.column_stack([-along[:, 1], along[:, 0]])
-    for i, normal in enumerate(aside):
-        a, b = normal * widths[i] / 2, normal * widths[i + 1] / 2
-        shapes.append(
-            np.array([points[i] + a, points[i + 1] + b, points[i + 1] - b, points[i] - a])
-        )
-    return shapes
+    radii = np.asarray(widths)[:, None] / 2
+    discs = points[:, None] + _circle(16) * radii[:, None]
+    along = points[1:] - points[:-1]
+    along = along / np.maximum(np.hypot(along[:, :1], along[:, 1:]), 1e-6)
+    aside = along[:, ::-1] * (-1, 1)
+    a, b = aside * radii[:-1], aside * radii[1:]
+    quads = np.stack([points[:-1] + a, points[1:] + b, points[1:] - b, points[:-1] - a], axis=1)
+    return [*discs, *quads]
 
 
 def curve(knots: Points, n: int = 12) -> Points:
@@ -334,10 +348,10 @@ def grain(rng: Rng, shape: tuple[int, int], cell: float, cell_y: float | None = 
     return fine
 
 
-def tinted(rng: Rng, colour: tuple[float, float, float], spread: float = 0.04) -> Field:
+def tinted(rng: Rng, colour: tuple[float, ...] | Field, spread: float = 0.04) -> Field:
     """A colour (3, 1, 1) near this one; `spread` is of its light, a third of that of its hue."""
     light = np.exp(rng.normal(0, spread) + rng.normal(0, spread / 3, 3))
-    near = np.array(colour) * light + rng.normal(0, spread / 2)
+    near = np.ravel(colour) * light + rng.normal(0, spread / 2)
     return np.clip(near, 0.01, 1).astype(np.float32).reshape(3, 1, 1)
 
 
@@ -351,3 +365,8 @@ def any_colour(rng: Rng) -> Field:
     hue = rng.random((3, 1, 1)) - 0.5
     chroma = rng.choice([0.0, rng.uniform(0, 0.4), rng.uniform(0.3, 1.2)])
     return np.clip(light + hue * chroma, 0.01, 1).astype(np.float32)
+
+
+def pick(rng: Rng, colours: Sequence[tuple[float, float, float]], spread: float = 0.04) -> Field:
+    """One of these colours (3, 1, 1), slightly changed."""
+    return tinted(rng, colours[rng.integers(len(colours))], spread)

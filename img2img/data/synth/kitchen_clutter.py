@@ -18,11 +18,12 @@ from img2img.data.synth.kitchen_canvas import (
     grey,
     hull,
     log_uniform,
+    pick,
     ring,
     tinted,
     tube,
 )
-from img2img.data.synth.kitchen_objects import dish, pick, vessel
+from img2img.data.synth.kitchen_objects import dish, vessel
 
 Thing = Callable[[Canvas, Rng, Points], None]
 
@@ -215,16 +216,16 @@ def box(canvas: Canvas, rng: Rng, spot: Points) -> None:
     look = any_colour(rng)
     flat = _block(canvas, _rectangle(rng, spot, wide, deep), height, look)
     for _ in range(rng.integers(0, 4)):
-        _patch(canvas, flat, rng.random((2, 2)), any_colour(rng), opacity=0.8)
+        canvas.fill(any_colour(rng), 0, *_cells(flat, rng.random(4)), opacity=0.8)
 
 
-def _patch(canvas: Canvas, quad: Points, corners: Points, look: Field, *, opacity: float = 1) -> None:  # fmt: skip
-    """A rectangle from one corner to the other, in shares (2, 2) of a picture's quad (4, 2)."""
-    (a, b), (c, d) = corners
-    u, v = np.array([a, c, c, a])[:, None], np.array([b, b, d, d])[:, None]
-    top = quad[0] * (1 - u) + quad[1] * u
-    bottom = quad[3] * (1 - u) + quad[2] * u
-    canvas.fill(look, 0, top * (1 - v) + bottom * v, opacity=opacity)
+def _cells(quad: Points, corners: Points) -> list[Points]:
+    """Rectangles (4, 2) in a picture's quad (4, 2), from corners left, top, right, bottom (N, 4)
+    in shares of it."""
+    cells = np.atleast_2d(corners)
+    u, v = cells[:, [0, 2, 2, 0], None], cells[:, [1, 1, 3, 3], None]
+    top, bottom = quad[0] * (1 - u) + quad[1] * u, quad[3] * (1 - u) + quad[2] * u
+    return list(top * (1 - v) + bottom * v)
 
 
 def paper(canvas: Canvas, rng: Rng, spot: Points) -> None:
@@ -233,12 +234,15 @@ def paper(canvas: Canvas, rng: Rng, spot: Points) -> None:
     quad = canvas.pose.project(_rectangle(rng, spot + (0, 0, 0.02), size, size * rng.uniform(1, 1.4)))  # fmt: skip
     canvas.fill(tinted(rng, (0.92, 0.92, 0.9), 0.02), 0, quad, light=0.05)
     if rng.random() < 0.5:
-        _patch(canvas, quad, np.array([[0.1, 0.1], [0.9, 0.9]]), grey(0.06))
-        for u, v in np.argwhere(rng.random((4, 4)) < 0.45) / 6 + 0.2:
-            _patch(canvas, quad, np.array([[u, v], [u + 0.15, v + 0.15]]), grey(0.92))
+        canvas.fill(grey(0.06), 0, *_cells(quad, np.array([0.1, 0.1, 0.9, 0.9])))
+        squares = np.argwhere(rng.random((4, 4)) < 0.45) / 6 + 0.2
+        if len(squares):
+            canvas.fill(grey(0.92), 0, *_cells(quad, np.hstack([squares, squares + 0.16])))
         return
-    for v in np.linspace(0.1, 0.9, rng.integers(3, 14)):
-        _patch(canvas, quad, np.array([[0.1, v], [rng.uniform(0.4, 0.9), v + 0.025]]), grey(0.3))  # fmt: skip
+    rows = np.linspace(0.1, 0.9, rng.integers(3, 14))
+    ends = rng.uniform(0.4, 0.9, len(rows))
+    lines = np.stack([np.full(len(rows), 0.1), rows, ends, rows + 0.025], axis=1)
+    canvas.fill(grey(0.3), 0, *_cells(quad, lines))
 
 
 def laptop(canvas: Canvas, rng: Rng, spot: Points) -> None:
@@ -248,15 +252,15 @@ def laptop(canvas: Canvas, rng: Rng, spot: Points) -> None:
     foot = _rectangle(rng, spot, wide, deep)
     flat = _block(canvas, foot, 1.5, look)
     keys = look * 0.3 if look.mean() > 0.3 else look * 1.8
-    for v in np.linspace(0.1, 0.5, 5):
-        for u in np.linspace(0.06, 0.88, 12):
-            _patch(canvas, flat, np.array([[u, v], [u + 0.055, v + 0.075]]), keys)
-    _patch(canvas, flat, np.array([[0.35, 0.65], [0.65, 0.95]]), look * 0.9)
+    u, v = np.meshgrid(np.linspace(0.06, 0.88, 12), np.linspace(0.1, 0.5, 5))
+    board = np.stack([u, v, u + 0.055, v + 0.075], axis=-1).reshape(-1, 4)
+    canvas.fill(keys, 0, *_cells(flat, board))
+    canvas.fill(look * 0.9, 0, *_cells(flat, np.array([0.35, 0.65, 0.65, 0.95])))
     if rng.random() < 0.5:
         up = foot[:2] + (0, 0, 1.5)
         screen = canvas.pose.project(np.concatenate([up, up[::-1] + (0, 0, deep)]))
         canvas.fill(look * 0.6, 0, screen)
-        _patch(canvas, screen, np.array([[0.05, 0.05], [0.95, 0.95]]), any_colour(rng))
+        canvas.fill(any_colour(rng), 0, *_cells(screen, np.array([0.05, 0.05, 0.95, 0.95])))
 
 
 def cutlery(canvas: Canvas, rng: Rng, spot: Points) -> None:
@@ -326,8 +330,9 @@ def mat(canvas: Canvas, rng: Rng, spot: Points) -> None:
     look = any_colour(rng) if rng.random() < 0.6 else pick(rng, ((0.7, 0.5, 0.3), (0.9, 0.9, 0.88)))  # fmt: skip
     flat = _block(canvas, foot, rng.uniform(0.05, 2), look)
     if rng.random() < 0.5:
-        for share in np.linspace(0.05, 0.9, rng.integers(3, 12)):
-            _patch(canvas, flat, np.array([[share, 0], [share + 0.04, 1]]), look * 0.8, opacity=0.6)
+        left = np.linspace(0.05, 0.9, rng.integers(3, 12))
+        stripes = np.stack([left, left * 0, left + 0.04, left * 0 + 1], axis=1)
+        canvas.fill(look * 0.8, 0, *_cells(flat, stripes), opacity=0.6)
 
 
 def gripper(canvas: Canvas, rng: Rng, at: Points, reach_px: float) -> None:
@@ -351,5 +356,5 @@ DECOYS: tuple[tuple[Thing, float], ...] = (
 """Round things, each with the radius in cm that keeps others away."""
 
 CLUTTER: tuple[tuple[Thing, float], ...] = (
-    (box, 9), (paper, 9), (laptop, 18), (cutlery, 6), (cable, 3), (bottle, 4), (crumbs, 4), (mat, 5),
+    (box, 9), (paper, 9), (laptop, 18), (cutlery, 6), (cable, 3), (bottle, 4), (crumbs, 8), (mat, 5),
 )  # fmt: skip

@@ -1,6 +1,5 @@
 """Eggs and pans, and what holds them: dishes, cartons, hands."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import cos, pi, sin
 
@@ -20,6 +19,7 @@ from img2img.data.synth.kitchen_canvas import (
     grey,
     hull,
     log_uniform,
+    pick,
     ring,
     tinted,
     tube,
@@ -36,11 +36,6 @@ SKINS = (
     (0.37, 0.24, 0.17),
     (0.25, 0.16, 0.12),
 )
-
-
-def pick(rng: Rng, colours: Sequence[tuple[float, float, float]], spread: float = 0.04) -> Field:
-    """One of these colours (3, 1, 1), slightly changed."""
-    return tinted(rng, colours[rng.integers(len(colours))], spread)
 
 
 # ------------------------------------------------------------------------------------------ eggs
@@ -255,20 +250,21 @@ def dish(canvas: Canvas, rng: Rng, spot: Points, radius: float, *, deep: bool = 
     for _ in range(rng.integers(0, 4)):
         share = rng.uniform(0.5, 0.97)
         stripe = look * 0.8 if rng.random() < 0.6 else any_colour(rng)
-        _hoop(canvas, ring(spot, radius * share, spot[2] + height * max(2 * share - 1, 0.05)), 0.12, stripe, None, 0.6)  # fmt: skip
+        hoop(canvas, spot + (0, 0, height * max(2 * share - 1, 0.05)), radius * share, stripe)
     if rng.random() < 0.3 and not deep:
         _beads(canvas, rng, ring(spot, radius * 0.9, spot[2] + height * 0.8, int(rng.integers(12, 48))))  # fmt: skip
     _gleam(canvas, rng, spot + (0, 0, height / 2), radius)
     return seat
 
 
-def _hoop(
-    canvas: Canvas, points: Points, thick_cm: float, colour: Field, label: int | None, opacity: float
-) -> None:  # fmt: skip
-    """A thin line along a world circle (N, 3)."""
-    line = canvas.pose.project(np.concatenate([points, points[:1]]))
-    width = max(thick_cm * canvas.pose.px_per_cm(points.mean(0)), 0.6)
-    canvas.fill(colour, label, *tube(line, np.full(len(line), width)), opacity=opacity)
+def hoop(canvas: Canvas, spot: Points, radius: float, colour: Field) -> None:
+    """A thin line, half transparent, along a level circle; it leaves the classes."""
+    half_width = max(0.06, 0.35 / canvas.pose.px_per_cm(spot))
+    z = float(spot[2])
+    cover = canvas.cover(canvas.pose.project(ring(spot, radius + half_width, z)))
+    if cover.alpha.size:
+        inner = canvas.pose.project(ring(spot, max(radius - half_width, 0), z))
+        canvas.paint(cover.times(1 - canvas.alpha(cover, inner)), colour, None, opacity=0.5)
 
 
 def _beads(canvas: Canvas, rng: Rng, points: Points) -> None:
@@ -408,7 +404,7 @@ def _worn(canvas: Canvas, rng: Rng, seat: Seat, look: Field) -> None:
     if rng.random() < 0.4:
         for share in rng.uniform(0.1, 1, rng.integers(1, 6)):
             tone = look * rng.uniform(0.5, 1.7)
-            _hoop(canvas, ring(seat.spot, seat.radius * share, seat.spot[2]), 0.1, tone, None, 0.4)
+            hoop(canvas, seat.spot, seat.radius * share, tone)
 
 
 def _rivets(canvas: Canvas, rng: Rng, centre: Points, reach: float, turn: float) -> None:
@@ -523,7 +519,7 @@ def _tip(
 
 def _finger(canvas: Canvas, rng: Rng, knots: list[Points], cm: float, skin: Field) -> None:
     """From the tip (the first knot) to the root, often with a nail."""
-    line = curve(np.array(knots), 8)
+    line = curve(np.array(knots), 6)
     _limb(canvas, rng, line, np.linspace(1.45, 2.0, len(line)) * cm, skin)
     if rng.random() < 0.6:
         along = line[0] - line[1]
