@@ -24,7 +24,9 @@ def main() -> None:
 
     package = Path(img2img.__file__).parent
     assert "site-packages" in package.parts, f"{package} is no installed package"
-    for name in ("py.typed", "weights/sobel.onnx", "weights/sobel.safetensors", "weights/sobel.md"):
+    weights = [f"weights/{task}.{kind}" for task in ("sobel", "segmentation")
+               for kind in ("onnx", "safetensors", "md")]  # fmt: skip
+    for name in ("py.typed", *weights):
         assert (package / name).is_file(), f"the wheel lacks {name}"
     folder = Path(tempfile.mkdtemp())
     try:
@@ -32,6 +34,8 @@ def main() -> None:
         run("data", "make", "sobel", "--n", "8", "--size", "64", "--out", "pictures", folder=folder)
         lines = run("predict", "sobel", "pictures", "--out", "answers", folder=folder).splitlines()
         assert [json.loads(line)["error"] for line in lines] == [None] * len(lines) != []
+        lines = run("predict", "segmentation", "pictures", "--out", "masks", folder=folder)
+        assert all(json.loads(line)["mask"] for line in lines.splitlines())
         tiny = "--steps 4 --image-size 32 --set train.batch_size=4 --set train.polish_steps=0"
         run("train", "sobel", "--data", "pictures", "--out", "run", *tiny.split(), folder=folder)
         run("eval", "sobel", "--weights", "run", "--data", "pictures", folder=folder)

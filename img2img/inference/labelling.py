@@ -32,7 +32,7 @@ class Clustering:
     their colour."""
 
     n_clusters: int = 8
-    position_weight: float = 0.5
+    position_weight: float = 0.1
     seed: int = 0
 
 

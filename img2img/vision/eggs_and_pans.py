@@ -24,13 +24,8 @@ _MOST = {EGG: 4, PAN: 1}
 _EGG = (("roundness", 0.95, 0.99), ("aspect", 1.9, 1.4), ("core", 0.7, 0.92), ("cut", 1, 0),
         ("size", 0.35, 0.2), ("sharpness", 0, 8), ("standing_out", 0, 10))  # fmt: skip
 _BROWN = (("yellow", 0, 15), ("yellow", 45, 36), ("red", -12, -5), ("light", 15, 40))
-_WHITE = (
-    ("light", 45, 75),
-    ("lighter", 0, 15),
-    ("red", 12, 6),
-    ("red", -12, -6),
-    ("yellow", 36, 24),
-)
+_WHITE = (("light", 45, 75), ("lighter", 0, 15), ("red", 12, 6), ("red", -12, -6),
+          ("yellow", 36, 24))  # fmt: skip
 _PAN = (("roundness", 0.88, 0.97), ("aspect", 2.2, 1.6), ("core", 0.5, 0.7), ("cut", 1, 0),
         ("size", 0.012, 0.025), ("size", 0.3, 0.2), ("sharpness", 2, 14), ("lighter", 5, -8),
         ("light", 60, 35), ("colour", 16, 7))  # fmt: skip

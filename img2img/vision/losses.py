@@ -133,7 +133,8 @@ class PseudoLabelLoss(nn.Module):
     Looks at pixels of the picture itself, `batch["inside"]` (B, H, W) bool, that are `IGNORE` under
     the key `target`; of these it chooses those where the softmax of `batch["teacher"]`, scores
     (B, K, H, W), reaches `confidence`. Gives the mean of the chosen times their share of all that
-    could be chosen, so that few sure pixels weigh little; zero if there are none.
+    could be chosen, so that few sure pixels weigh little; zero if there are none. Without a teacher
+    the scores are their own.
     """
 
     needs_teacher = True
@@ -145,7 +146,7 @@ class PseudoLabelLoss(nn.Module):
 
     def forward(self, maps: Tensor, batch: dict[str, Tensor]) -> Tensor:
         unlabelled = batch["inside"].bool() & (batch[self.target] == IGNORE)
-        teacher = _at_least_float32(batch["teacher"].detach())
+        teacher = _at_least_float32(batch.get("teacher", maps).detach())
         confidence, classes = teacher.softmax(dim=1).max(dim=1)
         chosen = unlabelled & (confidence >= self.confidence)
         surprise = F.cross_entropy(_at_least_float32(maps), classes, reduction="none")

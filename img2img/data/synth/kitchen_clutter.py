@@ -1,6 +1,7 @@
 """What lies about in kitchens and on desks and is neither egg nor pan, much of it as round."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from math import cos, pi, sin
 
 import numpy as np
@@ -19,6 +20,7 @@ from img2img.data.synth.kitchen_canvas import (
     hull,
     log_uniform,
     pick,
+    raised,
     ring,
     tinted,
     tube,
@@ -41,7 +43,8 @@ def _roundish(canvas: Canvas, rng: Rng, points: Points, look: Field, gloss: floa
     cover = canvas.cover(outline)
     if cover.alpha.size:
         size = max(cover.alpha.shape)
-        skin = look * (1 + rng.uniform(0, 0.12) * grain(rng, cover.alpha.shape, max(size / log_uniform(rng, 2, 30), 1)))  # fmt: skip
+        cell = max(size / log_uniform(rng, 2, 30), 1)
+        skin = look * (1 + rng.uniform(0, 0.12) * grain(rng, cover.alpha.shape, cell))
         canvas.paint(cover, canvas.lit(cover, outline, skin, gloss=gloss, shine=30))
     return outline
 
@@ -49,7 +52,8 @@ def _roundish(canvas: Canvas, rng: Rng, points: Points, look: Field, gloss: floa
 def _sphere(centre: Points, radii: Points) -> Points:
     t = np.linspace(0, pi, 13)[:, None]
     angles = (np.arange(20) * (2 * pi / 20))[None]
-    unit = np.stack(np.broadcast_arrays(np.sin(t) * np.cos(angles), np.sin(t) * np.sin(angles), np.cos(t)), -1)  # fmt: skip
+    x, y, z = np.sin(t) * np.cos(angles), np.sin(t) * np.sin(angles), np.cos(t)
+    unit = np.stack(np.broadcast_arrays(x, y, z), axis=-1)
     points: Points = unit.reshape(-1, 3) * radii + centre
     return points
 
@@ -58,7 +62,7 @@ def ball(canvas: Canvas, rng: Rng, spot: Points) -> None:
     """A ball of any colour, marked by seams or a band so that it is no egg."""
     radius = rng.uniform(1.8, 5)
     look = any_colour(rng)
-    centre = spot + (0, 0, radius)
+    centre = raised(spot, radius)
     outline = _roundish(canvas, rng, _sphere(centre, np.full(3, radius)), look, rng.uniform(0, 0.6))
     ink = any_colour(rng)
     tilt = rng.uniform(0, pi)
@@ -95,18 +99,22 @@ def produce(canvas: Canvas, rng: Rng, spot: Points) -> None:
     points = _sphere(np.zeros(3), size)
     points *= 1 + 0.12 * np.sin(points[:, :1] * rng.uniform(0.3, 1) + rng.uniform(0, 6))
     turn = rng.uniform(0, 2 * pi)
-    spun = np.column_stack([
-        points[:, 0] * cos(turn) - points[:, 1] * sin(turn),
-        points[:, 0] * sin(turn) + points[:, 1] * cos(turn),
-        points[:, 2] - points[:, 2].min(),
-    ])  # fmt: skip
+    spun = np.column_stack(
+        [
+            points[:, 0] * cos(turn) - points[:, 1] * sin(turn),
+            points[:, 0] * sin(turn) + points[:, 1] * cos(turn),
+            points[:, 2] - points[:, 2].min(),
+        ]
+    )
     outline = _roundish(canvas, rng, spun + spot, tinted(rng, colour, 0.08), gloss)
     if rng.random() < 0.6:
-        stem = canvas.pose.project((spot + (*rng.normal(0, 0.5, 2), size[2] * 1.9))[None])[0]
+        top = spot + np.append(rng.normal(0, 0.5, 2), size[2] * 1.9)
+        stem = canvas.pose.project(top[None])[0]
         shape = blob(rng, 0.7 * canvas.pose.px_per_cm(spot), rough=0.8, n=16) + stem
         cover = canvas.cover(shape)
         if cover.alpha.size:
-            canvas.paint(cover.times(canvas.alpha(cover, outline)), pick(rng, ((0.2, 0.35, 0.1), (0.35, 0.25, 0.15))), None)  # fmt: skip
+            look = pick(rng, ((0.2, 0.35, 0.1), (0.35, 0.25, 0.15)))
+            canvas.paint(cover.times(canvas.alpha(cover, outline)), look, None)
 
 
 def coin(canvas: Canvas, rng: Rng, spot: Points) -> None:
@@ -118,7 +126,8 @@ def coin(canvas: Canvas, rng: Rng, spot: Points) -> None:
     canvas.fill(look * 0.6, 0, hull(canvas.pose.project(np.concatenate([rim, foot]))), light=0.3)
     canvas.fill(look, 0, canvas.pose.project(rim), light=0.15)
     inner = ring(spot, radius * rng.uniform(0.3, 0.9), height, 28)
-    canvas.fill(look * rng.choice([0.4, rng.uniform(0.8, 1.2)]), 0, canvas.pose.project(inner), light=-0.2)  # fmt: skip
+    tone = look * rng.choice([0.4, rng.uniform(0.8, 1.2)])
+    canvas.fill(tone, 0, canvas.pose.project(inner), light=-0.2)
 
 
 def hot_plate(canvas: Canvas, rng: Rng, spot: Points, radius: float | None = None) -> None:
@@ -147,7 +156,7 @@ def lid(canvas: Canvas, rng: Rng, spot: Points) -> None:
     cover = canvas.cover(outline)
     if cover.alpha.size:
         canvas.paint(cover, canvas.lit(cover, outline, look, gloss=0.5, shine=8), opacity=opacity)
-    knob = _sphere(spot + (0, 0, radius * 0.25 + 1), np.array([1.8, 1.8, 1.3]))
+    knob = _sphere(raised(spot, radius * 0.25 + 1), np.array([1.8, 1.8, 1.3]))
     _roundish(canvas, rng, knob, pick(rng, _DARK), 0.4)
 
 
@@ -157,9 +166,15 @@ def cup(canvas: Canvas, rng: Rng, spot: Points) -> None:
     look = any_colour(rng) if rng.random() < 0.6 else tinted(rng, (0.93, 0.92, 0.9))
     inside = pick(rng, ((0.15, 0.08, 0.04), (0.9, 0.9, 0.88), (0.45, 0.3, 0.18), (0.3, 0.3, 0.3)))
     vessel(
-        canvas, rng, spot, radius=radius, foot=radius * rng.uniform(0.6, 1), height=height,
-        wall=look, floor=inside,
-    )  # fmt: skip
+        canvas,
+        rng,
+        spot,
+        radius=radius,
+        foot=radius * rng.uniform(0.6, 1),
+        height=height,
+        wall=look,
+        floor=inside,
+    )
 
 
 def plate(canvas: Canvas, rng: Rng, spot: Points) -> None:
@@ -177,9 +192,15 @@ def pot(canvas: Canvas, rng: Rng, spot: Points) -> None:
         ear = spot + np.array([cos(turn) * radius * 1.08, sin(turn) * radius, radius * 0.7])
         canvas.fill(look * 0.8, 0, canvas.pose.project(ring(ear, radius * 0.2, float(ear[2]), 20)))
     vessel(
-        canvas, rng, spot, radius=radius, foot=radius * 0.95, height=radius * rng.uniform(0.7, 1.2),
-        wall=look, floor=any_colour(rng) * 0.8,
-    )  # fmt: skip
+        canvas,
+        rng,
+        spot,
+        radius=radius,
+        foot=radius * 0.95,
+        height=radius * rng.uniform(0.7, 1.2),
+        wall=look,
+        floor=any_colour(rng) * 0.8,
+    )
 
 
 # ----------------------------------------------------------------------------------- flat, angular
@@ -195,7 +216,7 @@ def _rectangle(rng: Rng, spot: Points, wide: float, deep: float) -> Points:
 
 def _block(canvas: Canvas, foot: Points, height: float, look: Field) -> Points:
     """A straight body on a level foot (N, 3); gives its top in the picture."""
-    top = foot + (0, 0, height)
+    top = raised(foot, height)
     canvas.shadow(np.concatenate([foot, top]), float(foot[0, 2]))
     flat, low = canvas.pose.project(top), canvas.pose.project(foot)
     middle = foot.mean(0)
@@ -203,7 +224,8 @@ def _block(canvas: Canvas, foot: Points, height: float, look: Field) -> Points:
         j = (i + 1) % len(foot)
         outward = (foot[i] + foot[j]) / 2 - middle
         if outward @ (canvas.pose.eye - foot[i]) > 0:
-            shade = 0.6 + 0.3 * float(outward @ canvas.lamp.toward) / max(float(np.linalg.norm(outward)), 1e-6)  # fmt: skip
+            facing = outward @ canvas.lamp.toward / max(float(np.linalg.norm(outward)), 1e-6)
+            shade = 0.6 + 0.3 * float(facing)
             canvas.fill(look * shade, 0, np.array([low[i], low[j], flat[j], flat[i]]))
     canvas.fill(look, 0, flat, light=0.08)
     return flat
@@ -231,7 +253,7 @@ def _cells(quad: Points, corners: Points) -> list[Points]:
 def paper(canvas: Canvas, rng: Rng, spot: Points) -> None:
     """A sheet with lines of text or with a marker of black squares."""
     size = rng.uniform(5, 20)
-    quad = canvas.pose.project(_rectangle(rng, spot + (0, 0, 0.02), size, size * rng.uniform(1, 1.4)))  # fmt: skip
+    quad = canvas.pose.project(_rectangle(rng, spot, size, size * rng.uniform(1, 1.4)))
     canvas.fill(tinted(rng, (0.92, 0.92, 0.9), 0.02), 0, quad, light=0.05)
     if rng.random() < 0.5:
         canvas.fill(grey(0.06), 0, *_cells(quad, np.array([0.1, 0.1, 0.9, 0.9])))
@@ -257,8 +279,8 @@ def laptop(canvas: Canvas, rng: Rng, spot: Points) -> None:
     canvas.fill(keys, 0, *_cells(flat, board))
     canvas.fill(look * 0.9, 0, *_cells(flat, np.array([0.35, 0.65, 0.65, 0.95])))
     if rng.random() < 0.5:
-        up = foot[:2] + (0, 0, 1.5)
-        screen = canvas.pose.project(np.concatenate([up, up[::-1] + (0, 0, deep)]))
+        up = raised(foot[:2], 1.5)
+        screen = canvas.pose.project(np.concatenate([up, raised(up[::-1], deep)]))
         canvas.fill(look * 0.6, 0, screen)
         canvas.fill(any_colour(rng), 0, *_cells(screen, np.array([0.05, 0.05, 0.95, 0.95])))
 
@@ -267,7 +289,7 @@ def cutlery(canvas: Canvas, rng: Rng, spot: Points) -> None:
     """A knife, spoon, fork, whisk or spatula: a bar with a wider end, like a pan's handle."""
     length, turn = rng.uniform(12, 32), rng.uniform(0, 2 * pi)
     along = np.array([cos(turn), sin(turn), 0]) * length
-    line = spot + np.linspace(-0.5, 0.5, 10)[:, None] * along + (0, 0, 0.6)
+    line = raised(spot, 0.6) + np.linspace(-0.5, 0.5, 10)[:, None] * along
     look = pick(rng, (*_STEEL, *_DARK, (0.65, 0.45, 0.25)))
     width = np.full(10, rng.uniform(0.6, 1.8))
     width[7:] = rng.uniform(0.8, 7) * np.array([0.7, 1, 0.8])
@@ -300,22 +322,40 @@ def cable(canvas: Canvas, rng: Rng, spot: Points) -> None:
 def bottle(canvas: Canvas, rng: Rng, spot: Points) -> None:
     """A standing bottle, can, salt cellar or moka pot."""
     radius, height = rng.uniform(2, 4.5), rng.uniform(6, 26)
-    look = pick(rng, (*_DARK, *_STEEL, (0.2, 0.4, 0.15), (0.7, 0.15, 0.1), (0.9, 0.9, 0.85), (0.4, 0.22, 0.08)))  # fmt: skip
+    look = pick(
+        rng,
+        (*_DARK, *_STEEL, (0.2, 0.4, 0.15), (0.7, 0.15, 0.1), (0.9, 0.9, 0.85), (0.4, 0.22, 0.08)),
+    )
     neck = rng.uniform(0.3, 1.0)
-    rings = [ring(spot, radius, 0, 20), ring(spot, radius, height * 0.7, 20), ring(spot, radius * neck, height, 20)]  # fmt: skip
+    rings = [
+        ring(spot, radius, 0, 20),
+        ring(spot, radius, height * 0.7, 20),
+        ring(spot, radius * neck, height, 20),
+    ]
     canvas.shadow(np.concatenate(rings))
-    for low, high in zip(rings, rings[1:], strict=False):
-        cover = canvas.cover(hull(canvas.pose.project(np.concatenate([low, high]))))
-        if cover.alpha.size:
-            shade = canvas.relief(cover, radius * canvas.pose.px_per_cm(spot))
-            canvas.paint(cover, look * shade)
+    parts = [hull(canvas.pose.project(np.concatenate(pair))) for pair in pairwise(rings)]
+    cover = canvas.cover(*parts)
+    if cover.alpha.size:
+        shade = canvas.relief(cover, radius * canvas.pose.px_per_cm(spot))
+        canvas.paint(cover, look * shade)
     canvas.fill(any_colour(rng), 0, canvas.pose.project(rings[-1]), light=0.3)
 
 
 def crumbs(canvas: Canvas, rng: Rng, spot: Points, reach: float = 12) -> None:
     """Food in pieces, spills and dark spots."""
-    look = pick(rng, ((0.7, 0.3, 0.2), (0.4, 0.55, 0.15), (0.85, 0.75, 0.5), (0.15, 0.1, 0.08), (0.9, 0.9, 0.85), (0.8, 0.5, 0.2)), 0.1)  # fmt: skip
-    size = log_uniform(rng, 0.3, max(reach / 3, 0.5))
+    look = pick(
+        rng,
+        (
+            (0.7, 0.3, 0.2),
+            (0.4, 0.55, 0.15),
+            (0.85, 0.75, 0.5),
+            (0.15, 0.1, 0.08),
+            (0.9, 0.9, 0.85),
+            (0.8, 0.5, 0.2),
+        ),
+        0.1,
+    )
+    size = log_uniform(rng, 0.3, max(reach / 6, 0.5))
     for _ in range(rng.integers(1, 14)):
         outline = blob(rng, size * rng.uniform(0.5, 1.3), rough=0.8, n=20)
         place = spot[:2] + rng.normal(0, reach / 2.5, 2)
@@ -327,7 +367,7 @@ def crumbs(canvas: Canvas, rng: Rng, spot: Points, reach: float = 12) -> None:
 def mat(canvas: Canvas, rng: Rng, spot: Points) -> None:
     """A cloth, tray, sheet of paper or board, wide and flat."""
     foot = _rectangle(rng, spot, rng.uniform(15, 50), rng.uniform(12, 35))
-    look = any_colour(rng) if rng.random() < 0.6 else pick(rng, ((0.7, 0.5, 0.3), (0.9, 0.9, 0.88)))  # fmt: skip
+    look = any_colour(rng) if rng.random() < 0.6 else pick(rng, ((0.7, 0.5, 0.3), (0.9, 0.9, 0.88)))
     flat = _block(canvas, foot, rng.uniform(0.05, 2), look)
     if rng.random() < 0.5:
         left = np.linspace(0.05, 0.9, rng.integers(3, 12))
@@ -343,18 +383,34 @@ def gripper(canvas: Canvas, rng: Rng, at: Points, reach_px: float) -> None:
     broad = reach_px * rng.uniform(0.3, 0.9)
     wrist = at + out * reach_px * rng.uniform(2, 3)
     for side in (-1, 1):
-        near = at + aside * side * (reach_px * 0.85 + broad / 2) - out * reach_px * rng.uniform(0, 0.6)  # fmt: skip
+        near = at + aside * side * (reach_px * 0.85 + broad / 2)
+        near = near - out * reach_px * rng.uniform(0, 0.6)
         line = np.array([near, near + out * reach_px, wrist + aside * side * reach_px * 0.6])
         canvas.fill(look * rng.uniform(0.7, 1), 0, *tube(line, np.full(3, broad)), light=0.3)
     far = wrist + out * 3 * max(canvas.classes.shape)
-    canvas.fill(look * 0.8, 0, *tube(np.array([wrist, far]), np.array([1.8, 2.2]) * reach_px), light=0.3)  # fmt: skip
+    widths = np.array([1.0, 1.4]) * reach_px
+    canvas.fill(look * 0.8, 0, *tube(np.array([wrist, far]), widths), light=0.3)
 
 
 DECOYS: tuple[tuple[Thing, float], ...] = (
-    (ball, 3.5), (produce, 9), (coin, 2.5), (hot_plate, 12), (lid, 12), (cup, 5), (plate, 11), (pot, 12),
-)  # fmt: skip
+    (ball, 3.5),
+    (produce, 9),
+    (coin, 2.5),
+    (hot_plate, 12),
+    (lid, 12),
+    (cup, 5),
+    (plate, 11),
+    (pot, 12),
+)
 """Round things, each with the radius in cm that keeps others away."""
 
 CLUTTER: tuple[tuple[Thing, float], ...] = (
-    (box, 9), (paper, 9), (laptop, 18), (cutlery, 6), (cable, 3), (bottle, 4), (crumbs, 8), (mat, 5),
-)  # fmt: skip
+    (box, 9),
+    (paper, 9),
+    (laptop, 18),
+    (cutlery, 6),
+    (cable, 3),
+    (bottle, 4),
+    (crumbs, 8),
+    (mat, 5),
+)

@@ -1,210 +1,49 @@
-"""Eggs and pans, and what holds them: dishes, cartons, hands."""
+"""Vessels: dishes, frying pans and egg cartons."""
 
-from dataclasses import dataclass
 from math import cos, pi, sin
 
 import numpy as np
 
 from img2img.data.synth.kitchen_canvas import (
     Canvas,
-    Cover,
     Field,
     Points,
     Rng,
     any_colour,
     blob,
-    curve,
     disc,
     grain,
     grey,
     hull,
     log_uniform,
     pick,
+    raised,
     ring,
     tinted,
     tube,
 )
+from img2img.data.synth.kitchen_eggs import Seat, flat_outline
 
-EGG, PAN = 1, 2
-
-SHELLS = ((0.94, 0.93, 0.91), (0.9, 0.8, 0.66), (0.74, 0.47, 0.31), (0.58, 0.33, 0.21))
-SKINS = (
-    (0.95, 0.79, 0.69),
-    (0.87, 0.66, 0.52),
-    (0.74, 0.53, 0.4),
-    (0.55, 0.37, 0.27),
-    (0.37, 0.24, 0.17),
-    (0.25, 0.16, 0.12),
-)
-
-
-# ------------------------------------------------------------------------------------------ eggs
-
-
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """Where a thing lies: a point (3,) of the world in cm, the radius around it that is free,
-    and picture polygons that hide what lies there (the near wall of a vessel)."""
-
-    spot: Points
-    radius: float = 100.0
-    hidden_by: tuple[Points, ...] = ()
-
-
-def egg_points(rng: Rng, spot: Points, *, length: float, upright: bool = False) -> Points:
-    """Surface points (N, 3) of an egg in cm that rests on its spot."""
-    lift = pi / 2 if upright else rng.choice([0, rng.uniform(-0.3, 0.3), rng.uniform(-1.5, 1.5)])
-    turn = rng.uniform(0, 2 * pi)
-    along = np.array([cos(lift) * cos(turn), cos(lift) * sin(turn), sin(lift)])
-    aside = np.array([-sin(turn), cos(turn), 0.0])
-    over = np.cross(along, aside)
-    t = np.cos(np.linspace(0, pi, 19))[:, None]
-    angles = (np.arange(24) * (2 * pi / 24))[None]
-    slim = rng.uniform(0.68, 0.84)
-    girth = slim * np.sqrt(np.clip(1 - t * t, 0, 1)) * (1 - rng.uniform(0.04, 0.2) * t)
-    points = (
-        np.broadcast_to(t, (19, 24))[..., None] * along
-        + (girth * np.cos(angles))[..., None] * aside
-        + (girth * np.sin(angles))[..., None] * over
-    ).reshape(-1, 3) * (length / 2)
-    return points + (spot - (0, 0, points[:, 2].min()))
-
-
-def egg(
-    canvas: Canvas, rng: Rng, seat: Seat, *, peeled: bool, look: Field | None = None,
-    length: float | None = None, upright: bool = False, sunk: float = 0.0,
-) -> Points:  # fmt: skip
-    """A whole egg; `look` is its colour, and what lies lower than `sunk` is hidden by its cup.
-
-    Gives its outline in the picture.
-    """
-    points = egg_points(rng, seat.spot, length=length or rng.uniform(4.6, 6.6), upright=upright)
-    ground = float(seat.spot[2]) + sunk
-    points = points[points[:, 2] >= ground]
-    canvas.shadow(points, ground)
-    outline = hull(canvas.pose.project(points))
-    cover = _visible(canvas, seat, outline)
-    if not cover.alpha.size:
-        return outline
-    if look is None:
-        look = pick(rng, ((0.95, 0.94, 0.89), (0.9, 0.87, 0.78))) if peeled else pick(rng, SHELLS)
-    skin = _peel(rng, look, cover.alpha.shape) if peeled else _shell(rng, look, cover.alpha.shape)
-    gloss = rng.uniform(0.2, 0.7) if peeled else rng.choice([0.0, rng.uniform(0, 0.3)])
-    shine = log_uniform(rng, 20, 200) if peeled else log_uniform(rng, 4, 40)
-    canvas.paint(cover, canvas.lit(cover, outline, skin, gloss=gloss, shine=shine), EGG)
-    if peeled or rng.random() < 0.1:
-        _sparkle(canvas, rng, outline)
-    if not peeled and rng.random() < 0.08:
-        _stamp(canvas, rng, outline)
-    return outline
-
-
-def _visible(canvas: Canvas, seat: Seat, *shapes: Points) -> Cover:
-    """What is seen of a thing on its seat."""
-    cover = canvas.cover(*shapes)
-    if seat.hidden_by and cover.alpha.size:
-        cover = cover.times(1 - canvas.alpha(cover, *seat.hidden_by))
-    return cover
-
-
-def _shell(rng: Rng, look: Field, shape: tuple[int, int]) -> Field:
-    """(3, h, w): the colour with pores, clouds and, now and then, speckles."""
-    size = max(shape)
-    field = look * (1 + 0.02 * grain(rng, shape, max(size / 4, 1)))
-    field *= 1 + rng.uniform(0, 0.04) * grain(rng, shape, max(size / 50, 1))
-    if rng.random() < 0.3:
-        specks = grain(rng, shape, max(size / rng.uniform(15, 40), 1)) > rng.uniform(1.6, 2.6)
-        field = np.where(specks, field * rng.uniform(0.55, 1.15), field)
-    return field
-
-
-def _peel(rng: Rng, look: Field, shape: tuple[int, int]) -> Field:
-    """(3, h, w): smooth, with the yolk as a faint shade under it."""
-    field: Field = look * (1 + 0.025 * grain(rng, shape, max(max(shape) / 3, 1)))
-    return field
-
-
-def _sparkle(canvas: Canvas, rng: Rng, outline: Points) -> None:
-    """A few small mirror images of lamps and windows on something wet."""
-    middle, reach = outline.mean(0), float(np.ptp(outline, axis=0).max()) / 2
-    for _ in range(rng.integers(1, 4)):
-        spot = middle + canvas.toward[:2] * reach * 0.5 + rng.normal(0, 0.22, 2) * reach
-        shape = blob(rng, reach * rng.uniform(0.03, 0.13), rough=0.5, n=16) * (1, rng.uniform(0.4, 1.6))  # fmt: skip
-        cover = canvas.cover(shape + spot)
-        inside = canvas.alpha(cover, outline) if cover.alpha.size else 1
-        canvas.paint(cover.times(inside), grey(1), None, opacity=rng.uniform(0.4, 1))
-
-
-def _stamp(canvas: Canvas, rng: Rng, outline: Points) -> None:
-    """A row of small red or dark marks, as printed on eggs."""
-    middle, reach = outline.mean(0), float(np.ptp(outline, axis=0).min()) / 2
-    turn, ink = rng.uniform(0, 2 * pi), pick(rng, ((0.7, 0.15, 0.15), (0.3, 0.2, 0.3)))
-    for step in np.linspace(-0.4, 0.4, 9):
-        spot = middle + reach * step * np.array([cos(turn), sin(turn)])
-        canvas.fill(ink, None, disc(spot, reach * rng.uniform(0.02, 0.05), 6), opacity=0.7)
-
-
-def fried(canvas: Canvas, rng: Rng, seat: Seat) -> None:
-    """A fried egg: an irregular white with one yolk, rarely two."""
-    radius = rng.uniform(4.0, 6.5)
-    flat = blob(rng, radius, rough=rng.uniform(0.15, 0.5))
-    white = _flat(canvas, flat, seat.spot + (0, 0, 0.25))
-    canvas.shadow(np.column_stack([flat + seat.spot[:2], np.full(len(flat), seat.spot[2] + 0.5)]), seat.spot[2])  # fmt: skip
-    cover = _visible(canvas, seat, white)
-    if not cover.alpha.size:
-        return
-    scale = canvas.pose.px_per_cm(seat.spot)
-    look = tinted(rng, (0.93, 0.91, 0.86)) * (1 + 0.04 * grain(rng, cover.alpha.shape, max(scale, 1)))  # fmt: skip
-    look = look * canvas.relief(cover, scale * rng.uniform(0.4, 1.2))
-    if rng.random() < 0.4:
-        crust = 1 - canvas.alpha(cover, (white - white.mean(0)) * 0.9 + white.mean(0))
-        look = look + crust * (tinted(rng, (0.65, 0.42, 0.2)) - look) * 0.7
-    canvas.paint(cover, look, EGG)
-    _sparkle(canvas, rng, white)
-    for _ in range(1 + (rng.random() < 0.1)):
-        spot = seat.spot + (*rng.normal(0, radius / 6, 2), 0.6)
-        _yolk(canvas, rng, seat, spot, rng.uniform(1.5, 2.3))
-
-
-def _flat(canvas: Canvas, outline: Points, spot: Points) -> Points:
-    """The picture of a level outline (N, 2) in cm around a world point."""
-    level = np.column_stack([outline + spot[:2], np.full(len(outline), spot[2])])
-    return canvas.pose.project(level)
-
-
-def _yolk(canvas: Canvas, rng: Rng, seat: Seat, spot: Points, radius: float) -> None:
-    outline = _flat(canvas, blob(rng, radius, rough=0.06), spot)
-    cover = _visible(canvas, seat, outline)
-    look = pick(rng, ((0.98, 0.7, 0.12), (0.95, 0.52, 0.08), (0.96, 0.82, 0.4)))
-    if cover.alpha.size:
-        canvas.paint(cover, canvas.lit(cover, outline, look, gloss=rng.uniform(0, 0.7), shine=40), EGG)  # fmt: skip
-
-
-def half(canvas: Canvas, rng: Rng, seat: Seat) -> None:
-    """A boiled egg cut in two, its yolk up."""
-    points = egg_points(rng, seat.spot, length=rng.uniform(4.8, 6.2), upright=False)
-    low = points[:, 2] < seat.spot[2] + 2.1
-    canvas.shadow(points[low], seat.spot[2])
-    body = hull(canvas.pose.project(points[low]))
-    look = tinted(rng, (0.94, 0.93, 0.9), 0.02)
-    cover = _visible(canvas, seat, body)
-    if not cover.alpha.size:
-        return
-    canvas.paint(cover, canvas.lit(cover, body, look, gloss=0.2), EGG)
-    top = points[low].copy()
-    top[:, 2] = seat.spot[2] + 2.1
-    canvas.paint(_visible(canvas, seat, hull(canvas.pose.project(top))), look * 0.97, EGG)
-    middle = np.append(top[:, :2].mean(0) + rng.normal(0, 0.2, 2), top[0, 2])
-    _yolk(canvas, rng, seat, middle, rng.uniform(1.2, 1.6))
+PAN = 2
+"""The class of frying pans, with their handles."""
 
 
 # --------------------------------------------------------------------------------------- vessels
 
 
 def vessel(
-    canvas: Canvas, rng: Rng, spot: Points, *, radius: float, foot: float, height: float,
-    wall: Field, floor: Field, label: int = 0, lip: float = 0.3,
-) -> Seat:  # fmt: skip
+    canvas: Canvas,
+    rng: Rng,
+    spot: Points,
+    *,
+    radius: float,
+    foot: float,
+    height: float,
+    wall: Field,
+    floor: Field,
+    label: int = 0,
+    lip: float = 0.3,
+) -> Seat:
     """An open round vessel: outside and rim of colour `wall`, inside of colour `floor`.
 
     `radius` is the rim's and `foot` the base's, in cm. Gives the seat inside.
@@ -229,7 +68,7 @@ def vessel(
     front = np.concatenate(
         [_arc(spot, radius - lip, z + height, near), _arc(spot, foot, z, near[::-1])]
     )
-    return Seat(spot + (0, 0, min(0.4, height / 3)), inner, (project(front),))
+    return Seat(raised(spot, min(0.4, height / 3)), inner, (project(front),))
 
 
 def _arc(centre: Points, radius: float, z: float, angles: Points) -> Points:
@@ -244,16 +83,24 @@ def dish(canvas: Canvas, rng: Rng, spot: Points, radius: float, *, deep: bool = 
         look = any_colour(rng)
     height = radius * (rng.uniform(0.4, 0.8) if deep else rng.uniform(0.08, 0.16))
     seat = vessel(
-        canvas, rng, spot, radius=radius, foot=radius * rng.uniform(0.5, 0.72), height=height,
-        wall=look, floor=look * rng.uniform(0.9, 1.05), lip=0.15,
-    )  # fmt: skip
+        canvas,
+        rng,
+        spot,
+        radius=radius,
+        foot=radius * rng.uniform(0.5, 0.72),
+        height=height,
+        wall=look,
+        floor=look * rng.uniform(0.9, 1.05),
+        lip=0.15,
+    )
     for _ in range(rng.integers(0, 4)):
         share = rng.uniform(0.5, 0.97)
         stripe = look * 0.8 if rng.random() < 0.6 else any_colour(rng)
-        hoop(canvas, spot + (0, 0, height * max(2 * share - 1, 0.05)), radius * share, stripe)
+        hoop(canvas, raised(spot, height * max(2 * share - 1, 0.05)), radius * share, stripe)
     if rng.random() < 0.3 and not deep:
-        _beads(canvas, rng, ring(spot, radius * 0.9, spot[2] + height * 0.8, int(rng.integers(12, 48))))  # fmt: skip
-    _gleam(canvas, rng, spot + (0, 0, height / 2), radius)
+        n = int(rng.integers(12, 48))
+        _beads(canvas, rng, ring(spot, radius * 0.9, spot[2] + height * 0.8, n))
+    _gleam(canvas, rng, raised(spot, height / 2), radius)
     return seat
 
 
@@ -279,10 +126,10 @@ def _gleam(canvas: Canvas, rng: Rng, spot: Points, radius: float) -> None:
     """A broad soft highlight on something glossy."""
     if rng.random() < 0.4:
         return
-    place = spot + (*rng.normal(0, radius * 0.45, 2), 0)
+    place = spot + np.append(rng.normal(0, radius * 0.45, 2), 0)
     shape = blob(rng, radius * rng.uniform(0.08, 0.35), rough=0.5, n=30) * (1, rng.uniform(0.2, 1))
-    blur = radius * canvas.pose.px_per_cm(spot) * rng.uniform(0.02, 0.2)
-    cover = canvas.cover(_flat(canvas, shape, place), margin=1.5 * blur)
+    blur = radius * canvas.pose.px_per_cm(spot) * rng.uniform(0.06, 0.25)
+    cover = canvas.cover(flat_outline(canvas, shape, place), margin=1.5 * blur)
     if cover.alpha.size:
         inside = canvas.alpha(cover, canvas.pose.project(ring(spot, radius * 0.95, spot[2])))
         soft = cover.times(inside)
@@ -293,10 +140,21 @@ def _gleam(canvas: Canvas, rng: Rng, spot: Points, radius: float) -> None:
 
 _COATS = ((0.07, 0.07, 0.07), (0.13, 0.13, 0.14), (0.22, 0.24, 0.23), (0.3, 0.34, 0.33))
 _METALS = ((0.62, 0.62, 0.62), (0.74, 0.73, 0.71), (0.45, 0.45, 0.47))
-_PAINTS = ((0.7, 0.1, 0.1), (0.15, 0.3, 0.55), (0.72, 0.4, 0.22), (0.85, 0.8, 0.68), (0.2, 0.5, 0.4))  # fmt: skip
+_PAINTS = (
+    (0.7, 0.1, 0.1),
+    (0.15, 0.3, 0.55),
+    (0.72, 0.4, 0.22),
+    (0.85, 0.8, 0.68),
+    (0.2, 0.5, 0.4),
+)
 
 
-def pan(canvas: Canvas, rng: Rng, spot: Points, radius: float, *, handles: bool = True) -> tuple[Seat, Points]:  # fmt: skip
+_GRIPS = (*_COATS, *_COATS, *_METALS, (0.45, 0.28, 0.15))
+
+
+def pan(
+    canvas: Canvas, rng: Rng, spot: Points, radius: float, *, handles: bool = True
+) -> tuple[Seat, Points]:
     """A frying pan of this rim radius in cm; gives its seat and the handle's line (N, 3)."""
     inside = pick(rng, _COATS) if rng.random() < 0.8 else pick(rng, _METALS)
     if rng.random() < 0.06:
@@ -306,18 +164,26 @@ def pan(canvas: Canvas, rng: Rng, spot: Points, radius: float, *, handles: bool 
     height = radius * rng.uniform(0.1, 0.36)
     turn = rng.uniform(0, 2 * pi)
     line = _handle_line(rng, spot, radius, height, turn)
-    grip = outside if rng.random() < 0.3 else pick(rng, (*_COATS, *_COATS, *_METALS, (0.45, 0.28, 0.15)))  # fmt: skip
+    grip = outside if rng.random() < 0.3 else pick(rng, _GRIPS)
     if handles and sin(turn) > 0:
         _handle(canvas, rng, line, grip)
     seat = vessel(
-        canvas, rng, spot, radius=radius, foot=radius * rng.uniform(0.7, 0.93), height=height,
-        wall=outside, floor=inside, label=PAN, lip=rng.uniform(0.2, 0.6),
-    )  # fmt: skip
+        canvas,
+        rng,
+        spot,
+        radius=radius,
+        foot=radius * rng.uniform(0.7, 0.93),
+        height=height,
+        wall=outside,
+        floor=inside,
+        label=PAN,
+        lip=rng.uniform(0.2, 0.6),
+    )
     if handles and sin(turn) <= 0:
         _handle(canvas, rng, line, grip)
     _worn(canvas, rng, seat, inside)
     if handles and rng.random() < 0.5:
-        _rivets(canvas, rng, spot + (0, 0, height * 0.6), radius * 0.94, turn)
+        _rivets(canvas, rng, raised(spot, height * 0.6), radius * 0.94, turn)
     _gleam(canvas, rng, seat.spot, seat.radius)
     return seat, line
 
@@ -326,7 +192,8 @@ def _handle_line(rng: Rng, spot: Points, radius: float, height: float, turn: flo
     """(12, 3): from just inside the rim outward, level or rising."""
     length = radius * rng.uniform(0.85, 1.7)
     out = np.linspace(0, 1, 12)
-    rise = height * rng.uniform(0.6, 0.95) + length * rng.uniform(0, 0.35) * out ** rng.uniform(0.7, 2)  # fmt: skip
+    start, slope = height * rng.uniform(0.6, 0.95), length * rng.uniform(0, 0.35)
+    rise = start + slope * out ** rng.uniform(0.7, 2)
     reach = radius * 0.96 + length * out
     return np.column_stack([cos(turn) * reach, sin(turn) * reach, rise]) + spot
 
@@ -338,7 +205,8 @@ def _handle(canvas: Canvas, rng: Rng, line: Points, look: Field) -> None:
     neck, grip = rng.uniform(0.8, 2.2), rng.uniform(1.6, 3.4)
     n_neck = int(rng.integers(2, 5))
     out = np.linspace(0, 1, len(line))
-    width = np.where(np.arange(len(line)) < n_neck, neck, grip * (0.8 + 0.35 * out * rng.uniform(0, 1)))  # fmt: skip
+    swell = grip * (0.8 + 0.35 * out * rng.uniform(0, 1))
+    width = np.where(np.arange(len(line)) < n_neck, neck, swell)
     canvas.shadow(np.concatenate([line + aside, line - aside]), float(line[0, 2]) - 3)
     thick = rng.uniform(0.5, 1.8)
     metal = pick(rng, _METALS) if rng.random() < 0.5 else look
@@ -352,11 +220,13 @@ def _handle(canvas: Canvas, rng: Rng, line: Points, look: Field) -> None:
         canvas.fill(look * 0.35, PAN, *tube(hole, np.full(2, size)))
 
 
-def _strip(canvas: Canvas, line: Points, aside: Points, width: Field, look: Field, *, thick: float) -> None:  # fmt: skip
+def _strip(
+    canvas: Canvas, line: Points, aside: Points, width: Field, look: Field, *, thick: float
+) -> None:
     """A flat bar along a world line, with a round end."""
     project = canvas.pose.project
     top = _ribbon(line, aside, width)
-    under = project(top - (0, 0, thick))
+    under = project(raised(top, -thick))
     flat = project(top)
     sides = [hull(np.concatenate([flat[i], under[i]])) for i in _quads(len(line), len(top))]
     cover = canvas.cover(flat, under, *sides)
@@ -390,14 +260,15 @@ def _worn(canvas: Canvas, rng: Rng, seat: Seat, look: Field) -> None:
         return
     scale = canvas.pose.px_per_cm(seat.spot)
     open_to_view = cover.times(1 - canvas.alpha(cover, *seat.hidden_by))
-    mottle = np.float32(rng.uniform(0, 0.08)) * grain(rng, cover.alpha.shape, max(scale * log_uniform(rng, 0.1, 4), 1))  # fmt: skip
+    mottle = grain(rng, cover.alpha.shape, max(scale * log_uniform(rng, 0.1, 4), 1))
     window = canvas.image[:, cover.rows, cover.columns]
-    window *= 1 + mottle * open_to_view.alpha
+    window *= 1 + mottle * open_to_view.alpha * np.float32(rng.uniform(0, 0.08))
     if rng.random() < 0.35:
         sheen = rng.uniform(0.02, 0.35) * (0.6 + canvas.ramp(cover, rng.uniform(-0.5, 0.5)))
         canvas.glow(open_to_view.times(sheen), 1.0, 0)
     if rng.random() < 0.4:
-        patch = canvas.cover(_flat(canvas, blob(rng, seat.radius * rng.uniform(0.3, 0.8), rough=0.4), seat.spot))  # fmt: skip
+        outline = blob(rng, seat.radius * rng.uniform(0.3, 0.8), rough=0.4)
+        patch = canvas.cover(flat_outline(canvas, outline, seat.spot))
         if patch.alpha.size:
             patch = patch.times(canvas.alpha(patch, floor))
             canvas.glow(patch, rng.uniform(-0.05, 0.12), seat.radius * scale * 0.15)
@@ -419,18 +290,28 @@ def _rivets(canvas: Canvas, rng: Rng, centre: Points, reach: float, turn: float)
 # -------------------------------------------------------------------------------------- cartons
 
 
+_PULPS = (
+    (0.62, 0.6, 0.56),
+    (0.75, 0.73, 0.68),
+    (0.85, 0.5, 0.3),
+    (0.55, 0.6, 0.7),
+    (0.8, 0.78, 0.6),
+)
+
+
 def carton(canvas: Canvas, rng: Rng, spot: Points) -> list[Seat]:
     """A tray with cups in two or more rows, often with its lid; gives the seats of its cups."""
-    look = pick(rng, ((0.62, 0.6, 0.56), (0.75, 0.73, 0.68), (0.85, 0.5, 0.3), (0.55, 0.6, 0.7), (0.8, 0.78, 0.6)))  # fmt: skip
+    look = pick(rng, _PULPS)
     n_rows, n_columns = int(rng.choice([2, 2, 2, 3, 5])), int(rng.integers(2, 7))
-    pitch, height, turn = rng.uniform(4.7, 5.4), rng.uniform(3.0, 4.5), rng.choice([rng.normal(0, 0.15), rng.uniform(0, 2 * pi)])  # fmt: skip
+    pitch, height = rng.uniform(4.7, 5.4), rng.uniform(3.0, 4.5)
+    turn = rng.choice([rng.normal(0, 0.15), rng.uniform(0, 2 * pi)])
     axes = np.array([[cos(turn), sin(turn), 0], [-sin(turn), cos(turn), 0]])
     half_size = np.array([n_columns * pitch / 2 + 0.8, n_rows * pitch / 2 + 0.8])
     if rng.random() < 0.6:
-        lid = spot + axes[1] * (2 * half_size[1]) + (0, 0, height * 0.6)
+        lid = raised(spot, height * 0.6) + axes[1] * (2 * half_size[1])
         _slab(canvas, rng, lid, axes, half_size, 1.5, look)
         if rng.random() < 0.6:
-            _print(canvas, rng, lid + (0, 0, 1.5), axes, half_size * 0.8)
+            _print(canvas, rng, raised(lid, 1.5), axes, half_size * 0.8)
     _slab(canvas, rng, spot, axes, half_size, height, look)
     across = (np.arange(n_columns) - (n_columns - 1) / 2) * pitch
     back = (np.arange(n_rows) - (n_rows - 1) / 2) * pitch
@@ -440,18 +321,25 @@ def carton(canvas: Canvas, rng: Rng, spot: Points) -> list[Seat]:
         canvas.fill(look * 0.6, 0, hole, light=-0.3)
     for cup in spots if rng.random() < 0.6 else []:
         peak = cup + (axes[0] + axes[1]) * pitch / 2
-        cone = np.concatenate([ring(peak, pitch * 0.22, height, 12), ring(peak, pitch * 0.1, height + 1.2, 8)])  # fmt: skip
-        canvas.fill(look * 1.08, 0, hull(canvas.pose.project(cone)), light=0.3)
-    return [Seat(cup + (0, 0, height * 0.45), pitch / 2) for cup in spots]
+        low, top = ring(peak, pitch * 0.22, height, 12), ring(peak, pitch * 0.1, height + 1.2, 8)
+        cone = hull(canvas.pose.project(np.concatenate([low, top])))
+        canvas.fill(look * 1.08, 0, cone, light=0.3)
+    return [Seat(raised(cup, height * 0.45), pitch / 2) for cup in spots]
 
 
 def _slab(
-    canvas: Canvas, rng: Rng, spot: Points, axes: Points, half_size: Points, height: float, look: Field
-) -> None:  # fmt: skip
+    canvas: Canvas,
+    rng: Rng,
+    spot: Points,
+    axes: Points,
+    half_size: Points,
+    height: float,
+    look: Field,
+) -> None:
     """A box with rough sides that stands on its spot."""
     corners = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]]) * half_size
     foot = spot + corners @ axes
-    top = foot + (0, 0, height)
+    top = raised(foot, height)
     canvas.shadow(np.concatenate([foot, top]), float(spot[2]))
     outline = hull(canvas.pose.project(np.concatenate([foot, top])))
     canvas.fill(look * 0.65, 0, outline, light=0.2)
@@ -470,80 +358,3 @@ def _print(canvas: Canvas, rng: Rng, spot: Points, axes: Points, half_size: Poin
         corners = np.array([[left, row], [right, row], [right, row + tall], [left, row + tall]])
         level = spot + (corners * half_size) @ axes
         canvas.fill(ink, None, canvas.pose.project(level), opacity=0.7)
-
-
-# ---------------------------------------------------------------------------------------- hands
-
-
-def hand(canvas: Canvas, rng: Rng, at: Points, cm: float, *, grip: str, reach: float) -> None:
-    """A hand with its arm, from the picture's border to a picture point.
-
-    `cm` is the size of a centimetre in pixels there, `reach` the held thing's radius in pixels,
-    and `grip` one of "point", "pinch", "over" and "rest".
-    """
-    skin, turn = pick(rng, SKINS, 0.05), rng.normal(pi / 2, 0.9)
-    cm = cm * rng.uniform(0.85, 1.2)
-    out, aside = np.array([cos(turn), sin(turn)]), np.array([-sin(turn), cos(turn)])
-    side = rng.choice([-1, 1])
-    start = at + out * (reach * 0.85)
-    knuckles = start + out * cm * rng.uniform(4, 7) + aside * side * cm * rng.uniform(-1, 2)
-    if grip == "point":
-        _finger(canvas, rng, [start, (start + knuckles) / 2, knuckles], cm, skin)
-    wrist = knuckles + out * cm * rng.uniform(7, 10)
-    _arm(canvas, rng, wrist, out, cm, skin)
-    _limb(canvas, rng, np.array([knuckles + out * cm * 2.0, wrist]), np.array([7.5, 6.0]) * cm, skin)  # fmt: skip
-    spread = np.linspace(-1, 1, 4)
-    for i, offset in enumerate(spread):
-        root = knuckles + aside * offset * 2.9 * cm + out * cm * (1.0 + 0.5 * abs(offset))
-        tip = _tip(rng, grip, i, at, out, aside * side, cm, reach, root)
-        bend = (root + tip) / 2 + aside * offset * cm * rng.uniform(0, 1.5)
-        _finger(canvas, rng, [tip, bend, root], cm, skin)
-    thumb = knuckles + aside * side * 3.4 * cm + out * cm * 5
-    near = at - aside * side * -reach * 0.9 + out * reach * 0.1
-    tip = thumb - out * 4 * cm + aside * side * cm if grip in ("point", "rest") else near
-    _finger(canvas, rng, [tip, (tip + thumb) / 2 + aside * side * cm * 1.4, thumb], cm * 1.15, skin)
-
-
-def _tip(
-    rng: Rng, grip: str, i: int, at: Points, out: Points, aside: Points, cm: float, reach: float, root: Points
-) -> Points:  # fmt: skip
-    """Where the tip of finger `i` (0…3) lies."""
-    if grip == "rest":
-        return root - out * cm * rng.uniform(5, 8)
-    if grip == "over":
-        return at - aside * reach * (0.5 - 0.33 * i) - out * reach * rng.uniform(-0.2, 0.5)
-    if grip == "pinch" and i < 2:
-        return at - aside * reach * 0.9 + out * reach * (0.8 * i - 0.2)
-    return root - out * cm * rng.uniform(1.0, 2.5)
-
-
-def _finger(canvas: Canvas, rng: Rng, knots: list[Points], cm: float, skin: Field) -> None:
-    """From the tip (the first knot) to the root, often with a nail."""
-    line = curve(np.array(knots), 6)
-    _limb(canvas, rng, line, np.linspace(1.45, 2.0, len(line)) * cm, skin)
-    if rng.random() < 0.6:
-        along = line[0] - line[1]
-        along = along / max(float(np.hypot(*along)), 1e-6)
-        nail = tube(np.array([line[0] + along * 0.2 * cm, line[0] - along * 0.5 * cm]), np.array([0.8, 0.85]) * cm)  # fmt: skip
-        canvas.fill(skin * 0.65 + 0.32 * skin.max(), None, *nail, opacity=0.7)
-
-
-def _limb(canvas: Canvas, rng: Rng, line: Points, widths: Points, skin: Field) -> None:
-    shapes = tube(line, widths)
-    width = float(widths.mean())
-    drop = canvas.lamp.slope * (1, -1) * width * 0.4
-    canvas.darken(canvas.cover(*(shape + drop for shape in shapes), margin=width / 2), canvas.lamp.shadows * 0.35, width * 0.5)  # fmt: skip
-    cover = canvas.cover(*shapes)
-    if cover.alpha.size:
-        look = skin * (1 + 0.03 * grain(rng, cover.alpha.shape, max(width / 3, 1)))
-        canvas.paint(cover, look * (0.45 + 0.55 * canvas.relief(cover, width / 2)), 0)
-
-
-def _arm(canvas: Canvas, rng: Rng, wrist: Points, out: Points, cm: float, skin: Field) -> None:
-    """The forearm, bare or in a sleeve, straight to beyond the border."""
-    far = wrist + out * min(60 * cm, 3.0 * max(canvas.classes.shape))
-    _limb(canvas, rng, np.array([wrist, far]), np.array([5.5, 9]) * cm, skin)
-    if rng.random() < 0.6:
-        cuff = wrist + (far - wrist) * rng.uniform(0, 0.5)
-        cloth = any_colour(rng) * rng.choice([0.2, 0.5, 1.0])
-        _limb(canvas, rng, np.array([cuff, far]), np.array([8, 12]) * cm, cloth)

@@ -1,7 +1,7 @@
 """The table of a generated kitchen, and the room behind it."""
 
 from collections.abc import Callable
-from math import ceil, cos, pi, sin
+from math import cos, pi, sin
 
 import cv2
 import numpy as np
@@ -21,9 +21,17 @@ from img2img.data.synth.kitchen_canvas import (
 from img2img.data.synth.textures import draw_texture
 
 _TABLES = (
-    (0.62, 0.43, 0.25), (0.78, 0.62, 0.42), (0.36, 0.22, 0.14), (0.9, 0.89, 0.87), (0.95, 0.95, 0.95),
-    (0.06, 0.06, 0.06), (0.13, 0.13, 0.14), (0.3, 0.31, 0.32), (0.42, 0.45, 0.46), (0.6, 0.6, 0.6),
-)  # fmt: skip
+    (0.62, 0.43, 0.25),
+    (0.78, 0.62, 0.42),
+    (0.36, 0.22, 0.14),
+    (0.9, 0.89, 0.87),
+    (0.95, 0.95, 0.95),
+    (0.06, 0.06, 0.06),
+    (0.13, 0.13, 0.14),
+    (0.3, 0.31, 0.32),
+    (0.42, 0.45, 0.46),
+    (0.6, 0.6, 0.6),
+)
 
 
 def table(rng: Rng, canvas: Canvas, *, rich: bool) -> Points:
@@ -48,7 +56,7 @@ def table(rng: Rng, canvas: Canvas, *, rich: bool) -> Points:
     v = world_y * right - world_x * down + side / 2
     seen = cv2.remap(cv2.merge(tuple(tile)), u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     share = cv2.blur(on_table.astype(np.float32), (3, 3))
-    canvas.image[:] = room + share * (np.moveaxis(seen, -1, 0) - room)
+    canvas.image[:] = room + share * (np.stack(cv2.split(seen)) - room)
     seen_at = np.flatnonzero(on_table)
     some = seen_at[rng.integers(0, len(seen_at), 512)] if len(seen_at) else seen_at
     return np.column_stack([world_x.ravel()[some], world_y.ravel()[some]])
@@ -59,7 +67,7 @@ def _room(rng: Rng, height: int, width: int) -> Field:
     if rng.random() < 0.4:
         return tinted(rng, (0.6, 0.57, 0.53), 0.3) * rng.uniform(0.1, 1.4)
     small = (max(height // 2, 8), max(width // 2, 8))
-    far = draw_texture(rng, *small).astype(np.float32) / 255
+    far: Field = draw_texture(rng, *small).astype(np.float32) / 255
     far = cv2.GaussianBlur(far, (0, 0), log_uniform(rng, 0.3, 4))
     room = cv2.resize(faded(far, rng.uniform(0.1, 0.8)), (width, height))
     return np.moveaxis(room * np.float32(rng.uniform(0.3, 1.1)), -1, 0)
@@ -76,7 +84,14 @@ def _texture(rng: Rng, side: int) -> Field:
     base = pick(rng, _TABLES, 0.06)
     if rng.random() < 0.15:
         base = any_colour(rng)
-    kinds: tuple[Callable[[Rng, int, Field], Field], ...] = (_wood, _stone, _tiles, _cloth, _brushed, _plain)  # fmt: skip
+    kinds: tuple[Callable[[Rng, int, Field], Field], ...] = (
+        _wood,
+        _stone,
+        _tiles,
+        _cloth,
+        _brushed,
+        _plain,
+    )
     if rng.random() < 0.12:
         drawn = draw_texture(rng, side // 2, side // 2).astype(np.float32) / 255
         return np.moveaxis(cv2.resize(faded(drawn, rng.uniform(0, 1)), (side, side)), -1, 0)
@@ -86,7 +101,8 @@ def _texture(rng: Rng, side: int) -> Field:
 
 def _wood(rng: Rng, side: int, base: Field) -> Field:
     shape = (side, side)
-    veins = grain(rng, shape, side / 2, rng.uniform(1.5, 6)) + grain(rng, shape, side / 3, side / 12)  # fmt: skip
+    veins = grain(rng, shape, side / 2, rng.uniform(1.5, 6))
+    veins += grain(rng, shape, side / 3, side / 12)
     field: Field = base * (1 + rng.uniform(0.02, 0.14) * veins)
     if rng.random() < 0.5:
         planks = int(rng.integers(2, 9))
@@ -118,19 +134,24 @@ def _tiles(rng: Rng, side: int, base: Field) -> Field:
 def _cloth(rng: Rng, side: int, base: Field) -> Field:
     """Stripes or checks over a weave."""
     other = any_colour(rng)
-    wave = np.sign(np.sin(np.arange(side) * (2 * pi / (side / rng.uniform(3, 25)))) + rng.uniform(-0.6, 0.6))  # fmt: skip
+    phase = np.arange(side) * (2 * pi * rng.uniform(3, 25) / side)
+    wave = np.sign(np.sin(phase) + rng.uniform(-0.6, 0.6))
     rows, columns = wave[:, None] * (rng.random() < 0.6), wave[None]
     share = np.clip(0.5 + 0.25 * (rows + columns), 0, 1)
-    field = base + (other - base) * share * rng.uniform(0.2, 1)
-    return field * (1 + 0.05 * grain(rng, (side, side), 1.5) + 0.04 * grain(rng, (side, side), side / 6))  # fmt: skip
+    weave = 0.05 * grain(rng, (side, side), 1.5) + 0.04 * grain(rng, (side, side), side / 6)
+    field: Field = (base + (other - base) * share * rng.uniform(0.2, 1)) * (1 + weave)
+    return field
 
 
 def _brushed(rng: Rng, side: int, base: Field) -> Field:
     base = tinted(rng, (0.55, 0.55, 0.55), 0.2)
-    field: Field = base * (1 + 0.06 * grain(rng, (side, side), side / 2, 1) + 0.15 * grain(rng, (side, side), side / 3))  # fmt: skip
+    shape = (side, side)
+    strokes = 0.06 * grain(rng, shape, side / 2, 1) + 0.15 * grain(rng, shape, side / 3)
+    field: Field = base * (1 + strokes)
     return field
 
 
 def _plain(rng: Rng, side: int, base: Field) -> Field:
-    field: Field = base * (1 + rng.uniform(0, 0.04) * grain(rng, (side, side), side / rng.uniform(2, 60)))  # fmt: skip
+    mottle = grain(rng, (side, side), side / rng.uniform(2, 60))
+    field: Field = base * (1 + rng.uniform(0, 0.04) * mottle)
     return field

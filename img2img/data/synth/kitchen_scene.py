@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import pi
 
 import numpy as np
@@ -17,18 +18,15 @@ from img2img.data.synth.kitchen_canvas import (
     grey,
     log_uniform,
     pick,
+    raised,
     tinted,
 )
+from img2img.data.synth.kitchen_eggs import SHELLS, Seat, egg, fried, half
+from img2img.data.synth.kitchen_hands import hand
 from img2img.data.synth.kitchen_objects import (
     PAN,
-    SHELLS,
-    Seat,
     carton,
     dish,
-    egg,
-    fried,
-    half,
-    hand,
     hoop,
     pan,
 )
@@ -56,7 +54,7 @@ class _Plan:
 
 def _plan(rng: Rng, without: frozenset[str]) -> _Plan:
     n_pans = int(rng.choice(3, p=(0.42, 0.48, 0.1)))
-    n_groups = int(rng.choice(4, p=(0.25, 0.45, 0.2, 0.1))) if n_pans else int(rng.integers(1, 4))
+    n_groups = int(rng.choice(4, p=(0.42, 0.36, 0.15, 0.07))) if n_pans else int(rng.integers(1, 4))
     if rng.random() < 0.09:
         n_pans = n_groups = 0
     if "pans" in without:
@@ -122,13 +120,14 @@ class _Scene:
 
     def _others(self) -> list[_Job | None]:
         """Jobs for clutter and decoys."""
-        rng, things = self.rng, []
+        rng = self.rng
+        things: list[_Job | None] = []
         wide = self.canvas.pose.eye[2] > 40
         for name, kinds in (("clutter", clutter.CLUTTER), ("decoys", clutter.DECOYS)):
             n = int(rng.integers(0, 8 if wide else 4)) if name not in self.without else 0
             for pick_one in rng.integers(0, len(kinds), n):
                 thing, radius = kinds[pick_one]
-                things.append(self._place(lambda spot, draw=thing: draw(self.canvas, rng, spot), radius))  # fmt: skip
+                things.append(self._place(partial(thing, self.canvas, rng), radius))
         return things
 
     def _place(
@@ -147,8 +146,7 @@ class _Scene:
                 x, y = self.burners[rng.integers(len(self.burners))][:2]
             if all(np.hypot(x - a, y - b) > 0.9 * (radius + c) for a, b, c in self.taken):
                 self.taken.append((x, y, radius))
-                spot = np.array([x, y, 0.0])
-                return float(y), lambda: draw(spot)
+                return float(y), partial(draw, np.array([x, y, 0.0]))
         return None
 
     def _hob(self) -> None:
@@ -158,7 +156,7 @@ class _Scene:
         x, y = rng.normal(0, 12, 2)
         n_x, n_y, pitch = int(rng.integers(1, 3)), int(rng.integers(1, 3)), rng.uniform(20, 28)
         half_size = np.array([n_x, n_y]) * pitch / 2 + 2
-        corners = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]]) * half_size + (x, y)
+        corners = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]]) * half_size + np.array([x, y])
         level = np.column_stack([corners, np.full(4, 0.0)])
         canvas.fill(look, 0, canvas.pose.project(level), light=0.1)
         kind = rng.integers(3)
@@ -181,7 +179,7 @@ class _Scene:
             clutter.hot_plate(canvas, rng, spot, radius * 0.45)
             for turn in np.array([0, pi / 2]) + rng.uniform(0, 0.3):
                 arm = np.array([np.cos(turn), np.sin(turn), 0])
-                line = spot + np.array([[-1.3], [0], [1.3]]) * arm * radius + (0, 0, 2)
+                line = raised(spot, 2) + np.array([[-1.3], [0], [1.3]]) * arm * radius
                 clutter.rod(canvas, line, np.full(3, 1.0), grey(0.08))
 
     # ------------------------------------------------------------------------- eggs and pans
@@ -192,14 +190,15 @@ class _Scene:
             canvas, rng, spot, rng.uniform(8, 16), handles="handles" not in self.without
         )
         draw = rng.random()
-        if draw < 0.45 and self.kinds:
+        if draw < 0.35 and self.kinds:
             self._eggs_in(seat, int(rng.integers(1, 5)))
-        elif draw < 0.55 and "clutter" not in self.without:
+        elif draw < 0.47 and "clutter" not in self.without:
             before = canvas.classes == PAN
             clutter.crumbs(canvas, rng, seat.spot, seat.radius * 0.7)
             canvas.classes[before] = PAN
         if rng.random() < 0.3 and "hands" not in self.without:
-            self.held.append((canvas.pose.project(line[6:9]).mean(0), 1.2 * canvas.pose.px_per_cm(line[7])))  # fmt: skip
+            at = canvas.pose.project(line[6:9]).mean(0)
+            self.held.append((at, 1.2 * canvas.pose.px_per_cm(line[7])))
 
     def _eggs_at(self, spot: Points) -> None:
         """A group of eggs: bare, or in a dish or carton."""
@@ -216,18 +215,28 @@ class _Scene:
             for seat in carton(canvas, rng, spot):
                 if rng.random() < share:
                     length = rng.uniform(5.2, 6.2)
-                    egg(canvas, rng, seat, peeled=False, look=self._shell(), length=length, upright=True, sunk=1.5)  # fmt: skip
+                    egg(
+                        canvas,
+                        rng,
+                        seat,
+                        peeled=False,
+                        look=self._shell(),
+                        length=length,
+                        upright=True,
+                        sunk=1.5,
+                    )
         else:
             self._eggs_in(Seat(spot, 7), 1)
 
     def _eggs_in(self, seat: Seat, n: int) -> None:
         """Up to `n` eggs side by side within a seat, the far ones first."""
-        rng, placed = self.rng, []
+        rng = self.rng
+        placed: list[Points] = []
         kind = self._kind()
         room = max(seat.radius - 3, 0.01)
         for _ in range(4 * n):
             turn, reach = rng.uniform(0, 2 * pi), room * np.sqrt(rng.random())
-            spot = seat.spot + (reach * np.cos(turn), reach * np.sin(turn), 0)
+            spot = seat.spot + np.array([reach * np.cos(turn), reach * np.sin(turn), 0])
             apart = 7.5 if kind == "fried" else 5.0
             if len(placed) < n and all(np.hypot(*(spot - other)[:2]) > apart for other in placed):
                 placed.append(spot)
@@ -249,7 +258,8 @@ class _Scene:
 
     def _shell(self) -> Field:
         """The scene's shells are of one sort, but for a few."""
-        return tinted(self.rng, self.look if self.rng.random() < 0.8 else SHELLS[self.rng.integers(4)], 0.03)  # fmt: skip
+        stray = self.rng.random() < 0.2
+        return pick(self.rng, SHELLS, 0.03) if stray else tinted(self.rng, self.look, 0.03)
 
     def _kind(self) -> str:
         shares = np.array([share for _, share in self.kinds])
@@ -268,7 +278,9 @@ class _Scene:
                 clutter.gripper(canvas, rng, at, reach)
             else:
                 cm = max(self._cm(), reach / 4.0)
-                hand(canvas, rng, at, cm, grip=str(rng.choice(["point", "pinch", "over", "rest"], p=(0.4, 0.35, 0.15, 0.1))), reach=reach)  # fmt: skip
+                grips = ("point", "pinch", "over", "rest")
+                grip = grips[rng.choice(4, p=(0.4, 0.35, 0.15, 0.1))]
+                hand(canvas, rng, at, cm, grip=grip, reach=reach)
 
     def _cm(self) -> float:
         return self.canvas.pose.px_per_cm(np.zeros(3))

@@ -1,0 +1,168 @@
+"""The generated kitchens: reproducible, disjoint, with exact and plausible classes."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from img2img.data.synth.kitchen import PARTS, Kitchens, draw_kitchen, kitchen_splits
+
+EGGS = frozenset({"shell", "peeled", "fried"})
+N = 60
+
+
+def drawn(n: int = N, size: int = 96, without: frozenset[str] = frozenset()) -> NDArray[np.uint8]:
+    """(n, size, size, 4) of the first pictures of seed 3."""
+    kitchens = Kitchens(n, seed=3, size=size, without=without)
+    return np.stack([kitchens.pixels(record) for record in kitchens.records])
+
+
+@pytest.fixture(scope="module")
+def pictures() -> NDArray[np.uint8]:
+    return drawn()
+
+
+def test_a_picture_is_a_function_of_seed_and_index() -> None:
+    few, many = Kitchens(3, seed=1, size=64), Kitchens(9, seed=1, size=64)
+    for first, second in ((few[2], many[2]), (few[2], many.subset([7, 2])[1])):
+        assert np.array_equal(first.image, second.image)
+        assert np.array_equal(first.labels["classes"], second.labels["classes"])
+    assert not np.array_equal(many[2].image, many[3].image)
+    assert not np.array_equal(many[2].image, Kitchens(3, seed=2, size=64)[2].image)
+
+
+def test_a_sample_holds_a_picture_and_its_classes() -> None:
+    kitchens = Kitchens(1, seed=0, size=40)
+    pixels = kitchens.pixels(kitchens.records[0])
+    sample = kitchens[0]
+    assert pixels.shape == (40, 40, kitchens.planes) == (40, 40, 4)
+    assert sample.image.shape == (40, 40, 3)
+    assert sample.labels["classes"].shape == (40, 40)
+    assert pixels.dtype == sample.image.dtype == sample.labels["classes"].dtype == np.uint8
+    assert np.array_equal(sample.labels["classes"], pixels[..., 3])
+
+
+def test_records_tell_pictures_apart() -> None:
+    assert Kitchens(124, seed=0).records[123].id == "kitchen-000123"
+    digests = {
+        record.digest
+        for seed in (0, 1)
+        for size in (32, 64)
+        for without in (frozenset[str](), frozenset({"hands"}), frozenset({"hands", "pans"}))
+        for record in Kitchens(5, seed=seed, size=size, without=without).records
+    }
+    assert len(digests) == 60
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (1, 9), (9, 1), (2, 2), (37, 91), (91, 37), (120, 160)]
+)
+def test_any_size(height: int, width: int) -> None:
+    for seed in range(25):
+        picture, classes = draw_kitchen(np.random.default_rng(seed), height, width)
+        assert picture.shape == (height, width, 3)
+        assert classes.shape == (height, width)
+        assert picture.dtype == classes.dtype == np.uint8
+        assert classes.max() <= 2
+
+
+def test_parts_share_no_picture_and_grow_in_place() -> None:
+    splits = kitchen_splits(10, n_val=4, n_test=3, size=32)
+    assert {part: len(samples) for part, samples in splits.parts.items()} == {
+        "train": 10,
+        "val": 4,
+        "test": 3,
+    }
+    assert splits.stated
+    assert splits.name == "generated kitchens"
+    indices = [record.index for record in splits.whole.records]
+    assert len(set(indices)) == 17
+    assert indices == [record.index for part in splits.parts.values() for record in part.records]
+    larger = kitchen_splits(20, n_val=4, n_test=3, size=32)
+    assert larger.parts["val"].records == splits.parts["val"].records
+    assert larger.parts["train"].records[:10] == splits.parts["train"].records
+
+
+def test_shares_of_the_classes(pictures: NDArray[np.uint8]) -> None:
+    classes = pictures[..., 3]
+    assert 0.01 < (classes == 1).mean() < 0.15
+    assert 0.03 < (classes == 2).mean() < 0.25
+    seen = np.stack([(classes == index).any(axis=(1, 2)) for index in (1, 2)])
+    assert 0.5 < seen[0].mean() < 0.9
+    assert 0.3 < seen[1].mean() < 0.7
+    assert 0.03 < (~seen.any(axis=0)).mean() < 0.25
+
+
+def test_eggs_come_in_all_sizes() -> None:
+    """From a few hundredths of the side to half of it."""
+    areas = [(Kitchens(1, seed=s, size=64)[0].labels["classes"] == 1).sum() for s in range(80)]
+    shares = np.array([area for area in areas if area]) / 64**2
+    assert shares.min() < 0.004
+    assert shares.max() > 0.15
+
+
+def test_pictures_differ_in_light(pictures: NDArray[np.uint8]) -> None:
+    means = pictures[..., :3].mean(axis=(1, 2, 3))
+    assert np.percentile(means, 5) < 60
+    assert np.percentile(means, 95) > 150
+    assert 70 < means.mean() < 150
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_can_be_switched_off(part: str, pictures: NDArray[np.uint8]) -> None:
+    less = drawn(12, without=frozenset({part}))
+    assert less.shape == pictures[:12].shape
+    assert (less != pictures[:12]).any(axis=(1, 2, 3)).any()
+
+
+def test_without_eggs_no_pixel_is_egg() -> None:
+    classes = drawn(20, without=EGGS)[..., 3]
+    assert not (classes == 1).any()
+    assert (classes == 2).any()
+
+
+@pytest.mark.parametrize("kind", sorted(EGGS))
+def test_each_kind_of_egg_alone(kind: str) -> None:
+    classes = drawn(20, 64, without=(EGGS | {"pans"}) - {kind})[..., 3]
+    assert set(np.unique(classes)) == {0, 1}
+
+
+def test_without_pans_no_pixel_is_pan() -> None:
+    classes = drawn(20, without=frozenset({"pans"}))[..., 3]
+    assert not (classes == 2).any()
+    assert (classes == 1).any()
+
+
+def test_handles_belong_to_their_pans() -> None:
+    """From above, a pan with its handle fills less of its bounding box than a disc does."""
+    alone = frozenset(PARTS) - {"pans", "handles"}
+    plain = alone | {"handles"}
+    assert _fill(plain) > _fill(alone) + 0.1
+
+
+def _fill(without: frozenset[str]) -> float:
+    """Mean share of the box around whole single pans that they cover."""
+    shares = []
+    for mask in drawn(60, 64, without=without)[..., 3] == 2:
+        border = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
+        if mask.sum() > 30 and not border:
+            rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            shares.append(mask.sum() / (np.ptp(rows) + 1) / (np.ptp(columns) + 1))
+    return float(np.mean(shares))
+
+
+def test_an_edge_of_the_picture_is_an_edge_of_the_classes() -> None:
+    """In a bare kitchen the classes' borders lie where the brightness changes."""
+    without = frozenset(PARTS) - {"shell", "pans"}
+    ratios = []
+    for pixels in drawn(20, 128, without=without).astype(float):
+        picture, classes = pixels[..., :3].mean(-1), pixels[..., 3]
+        step = np.abs(np.diff(picture, axis=1))
+        border = np.diff(classes, axis=1) != 0
+        if border.any():
+            ratios.append(step[border].mean() / max(step[~border].mean(), 0.1))
+    assert np.median(ratios) > 10
+
+
+def test_an_unknown_part_is_refused() -> None:
+    with pytest.raises(ValueError, match="camera"):
+        Kitchens(1, seed=0, without=frozenset({"cameras"}))
