@@ -65,7 +65,7 @@ def _run(config: Any, runtime: Any, out: Path, *, quiet: bool) -> None:
     from img2img.report.run import write_report
 
     with TrainingConsole(load_task(config.task).best.metric) as console:
-        listeners = [] if quiet else [console]
+        listeners: list[Any] = [] if quiet else [console]
         run_fold(config, runtime, out=out, listeners=listeners, report=write_report)
 
 

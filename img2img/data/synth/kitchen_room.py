@@ -47,19 +47,25 @@ def table(rng: Rng, canvas: Canvas, *, rich: bool) -> Points:
     sides = np.where(rng.random(3) < 0.5, rng.uniform(15, 90, 3), 1e4).tolist()
     on_table = meets & (world_y < far) & (world_x < sides[0]) & (world_x > -sides[1])
     on_table &= world_y > -sides[2]
-    side = int(np.clip(max(height, width), 32, 512))
-    tile = _texture(rng, side) if rich else np.full((3, side, side), 0.45, np.float32)
+    top = _top(rng, canvas, world_x, world_y) if rich else grey(0.45)
+    canvas.image[:] = room + cv2.blur(on_table.astype(np.float32), (3, 3)) * (top - room)
+    seen_at = np.flatnonzero(on_table)
+    some = seen_at[rng.integers(0, len(seen_at), 512)] if len(seen_at) else seen_at
+    return np.column_stack([world_x.ravel()[some], world_y.ravel()[some]])
+
+
+def _top(rng: Rng, canvas: Canvas, world_x: Field, world_y: Field) -> Field:
+    """The table's surface (3, H, W) as the camera sees it, turned at random."""
+    side = int(np.clip(max(canvas.classes.shape), 32, 512))
+    tile = cv2.merge(tuple(_texture(rng, side)))
     turn = rng.choice([0.0, rng.uniform(0, 2 * pi)])
     px = side / (float(canvas.pose.eye[2]) * log_uniform(rng, 0.5, 1.5) + 5)
     right, down = cos(turn) * px, sin(turn) * px
     u = world_x * right + world_y * down + side / 2
     v = world_y * right - world_x * down + side / 2
-    seen = cv2.remap(cv2.merge(tuple(tile)), u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-    share = cv2.blur(on_table.astype(np.float32), (3, 3))
-    canvas.image[:] = room + share * (np.stack(cv2.split(seen)) - room)
-    seen_at = np.flatnonzero(on_table)
-    some = seen_at[rng.integers(0, len(seen_at), 512)] if len(seen_at) else seen_at
-    return np.column_stack([world_x.ravel()[some], world_y.ravel()[some]])
+    return np.stack(
+        cv2.split(cv2.remap(tile, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT))
+    )
 
 
 def _room(rng: Rng, height: int, width: int) -> Field:
