@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any
 
 import cv2
@@ -122,10 +122,13 @@ def _nearest_value(
     planes = cv2.split(mask) if mask.ndim == 3 else [mask] * 3
     entry, nearest = np.zeros(mask.shape[:2], np.uint8), np.full(mask.shape[:2], 255, np.uint8)
     for at, colour in enumerate(table.colours.tolist()):
-        gaps = [cv2.absdiff(plane, level) for plane, level in zip(planes, colour, strict=True)]
-        gap = cv2.max(cv2.max(gaps[0], gaps[1]), gaps[2])
+        gaps = (
+            np.maximum(plane, level) - np.minimum(plane, level)
+            for plane, level in zip(planes, colour, strict=True)
+        )
+        gap = reduce(np.maximum, gaps)
         entry[gap < nearest] = at
-        cv2.min(gap, nearest, nearest)
+        np.minimum(gap, nearest, out=nearest)
     return entry, nearest
 
 

@@ -18,7 +18,7 @@ from img2img.data.synth.kitchen_canvas import Canvas, Field, Rng, log_uniform
 from img2img.data.synth.kitchen_room import faded
 from img2img.data.synth.kitchen_scene import draw_scene
 
-VERSION = 2
+VERSION = 3
 """Part of every digest: raise it whenever a change alters a pixel."""
 
 PARTS: tuple[str, ...] = (

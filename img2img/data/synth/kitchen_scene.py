@@ -144,6 +144,10 @@ class _Scene:
             x, y = self.ground[rng.integers(len(self.ground))] + rng.normal(0, 1, 2)
             if burners and self.burners and rng.random() < 0.6:
                 x, y = self.burners[rng.integers(len(self.burners))][:2]
+            pose = self.canvas.pose
+            # Nothing reaches behind the eye: its outline would flood the picture.
+            if pose.axes[2] @ (np.array([x, y, 0.0]) - pose.eye) < 1.5 * radius:
+                continue
             if all(np.hypot(x - a, y - b) > 0.9 * (radius + c) for a, b, c in self.taken):
                 self.taken.append((x, y, radius))
                 return float(y), partial(draw, np.array([x, y, 0.0]))

@@ -132,11 +132,11 @@ def test_compressed_runs_are_read(tmp_path: Path) -> None:
 def test_categories_are_matched_by_name_and_unused_ones_do_not_matter(tmp_path: Path) -> None:
     found = drawn(tmp_path, (3, [square(0, 0, 12, 10)]))  # Pan; kitchen has no object
     assert (found == 2).all()
-    told = refusal(write(tmp_path, coco((0, [square(0, 0, 5, 5)]), (7, [square(0, 0, 5, 5)]))))
+    told = refusal(write(tmp_path, coco((0, [square(0, 0, 9, 9)]), (7, [square(0, 0, 5, 5)]))))
     assert "categories egg, kitchen, but the classes are background, egg, pan" in told
     assert "--set task.classes=background:0,egg:127,kitchen:255" in told
     # What the sentence advises works.
-    advised = ClassSet.parse("background:0,egg:127,kitchen:255".split(","))
+    advised = ClassSet.parse(["background:0", "egg:127", "kitchen:255"])
     options = DataOptions(source=str(tmp_path / "labels.json"))
     assert mask_splits(options, advised).whole[0].labels["classes"].max() == 2
 
