@@ -91,10 +91,12 @@ def segmentation_run(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -
     from img2img.engine.run import prepare, resolve, train
     from img2img.engine.runtime import running
 
-    options = [f"data.source={labelled}", "data.val_share=0", "data.test_share=0",
-               "model.name=unet", "model.width=8", "model.depth=2", "task.image_size=48",
-               "train.steps=60", "train.batch_size=6", "train.ema=0.9", "train.warmup_steps=0", "train.lr=0.01",
-               "augment.strength=0"]  # fmt: skip
+    options = [
+        f"data.source={labelled}",
+        *("data.val_share=0", "data.test_share=0", "model.name=unet", "model.width=8"),
+        *("model.depth=2", "task.image_size=48", "train.steps=60", "train.batch_size=6"),
+        *("train.ema=0.9", "train.warmup_steps=0", "train.lr=0.01", "augment.strength=0"),
+    ]
     run = tmp_path_factory.mktemp("runs") / "segmentation-1"
     with running("cpu") as runtime:
         config = resolve("segmentation", [("flag", parse_set(options))])
