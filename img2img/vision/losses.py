@@ -1,6 +1,7 @@
 """Losses on tensors. Each takes maps and a batch and gives a scalar."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,7 +38,7 @@ class ClippedLoss(nn.Module):
         return error.abs().mean() if self.power == 1 else error.square().mean()
 
 
-class ClassLoss(nn.Module):
+class ClassLoss(nn.Module, ABC):
     """Of scores of classes, maps (B, K, H, W), and the true classes, (B, H, W) uint8 or int64 under
     the key `target`. Pixels that are `IGNORE` there cost nothing; if all are, the loss is zero.
 
@@ -51,8 +52,9 @@ class ClassLoss(nn.Module):
     def forward(self, maps: Tensor, batch: dict[str, Tensor]) -> Tensor:
         return self.loss(_at_least_float32(maps), batch[self.target].long())
 
+    @abstractmethod
     def loss(self, scores: Tensor, truth: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Scalar of scores (B, K, H, W) float32 and true classes (B, H, W) int64."""
 
 
 class CrossEntropy(ClassLoss):
