@@ -147,6 +147,10 @@ class TrainOptions:
         None, "Decay of the moving average of the weights that is validated and saved.",
         low=0.0, high=1.0,
     )  # fmt: skip
+    frozen_stages: int = option(
+        0, "Stages of the encoder, from the picture on, that never learn; each halves the picture.",
+        low=0,
+    )  # fmt: skip
     freeze_encoder_epochs: int = option(0, "First epochs in which the encoder stays.", low=0)
     polish_steps: int = option(
         0, "L-BFGS iterations on one fixed batch after the last epoch.", low=0

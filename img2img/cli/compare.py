@@ -43,7 +43,7 @@ def compare(
     """
     from img2img.cli.console import say, write_json
     from img2img.cli.measuring import chosen_samples, measured, opened, ranks_joined
-    from img2img.engine.evaluate import paired_difference
+    from img2img.inference.evaluate import paired_difference
     from img2img.inference.predictor import Predictor
     from img2img.inference.session import task_of
 

@@ -55,6 +55,7 @@ def crossval(
         with running(one.train.device) as runtime:
             _run(one, runtime, folder / f"fold-{k}", quiet=quiet)
     if runtime.leads:
+        say("measuring the baselines on what was held out", quiet=quiet)
         _show(summary(resolved[chosen[0]], folder), folder, json)
 
 
@@ -70,8 +71,8 @@ def _run(config: Any, runtime: Any, out: Path, *, quiet: bool) -> None:
 
 
 def _show(outcome: dict[str, Any], folder: Path, json: str | None) -> None:
-    from img2img.cli.console import number, print_table, write_json
-    from img2img.cli.evaluate import metric_rows
+    from img2img.cli.console import print_table, write_json
+    from img2img.cli.evaluate import metric_rows, print_tables
     from img2img.registry import load_task
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,12 +87,39 @@ def _show(outcome: dict[str, Any], folder: Path, json: str | None) -> None:
     )
     columns = ["metric", "value", "95 % interval", *outcome["baselines"]]
     print_table(columns, metric_rows(outcome), title=title)
-    groups = outcome["by_group"]
-    if 1 < len(groups) < outcome["n"] and len(groups) <= 50:
-        names = list(outcome["metrics"])
-        main = load_task(outcome["task"]).best.metric
-        names.sort(key=lambda name: name != main)
-        rows = [[group, str(row["n"]), *(number(row["metrics"].get(name)) for name in names)]
-                for group, row in groups.items()]  # fmt: skip
-        print_table(["group", "n", *names], rows)
+    print_tables(outcome)
+    print()
+    _print_parts(outcome, load_task(outcome["task"]).best.metric)
     print(folder / "crossval.json")
+
+
+def _print_parts(outcome: dict[str, Any], main: str) -> None:
+    """A row a fold, a row a group, and the row of them all, by the main metric, the baselines
+    beside it and the other metrics behind."""
+    from img2img.cli.console import number, print_table
+    from img2img.cli.evaluate import interval
+
+    others = [name for name in outcome["metrics"] if name != main]
+    rows = []
+    for name, part in _parts(outcome).items():
+        entry = part["metrics"][main]
+        note = "*" if part.get("over") == "look-alike pictures" and entry["low"] is not None else ""
+        beside = (number(values.get(main)) for values in part["baselines"].values())
+        more = (number(part["metrics"][other]["value"]) for other in others)
+        rows.append([name, str(part["n"]), number(entry["value"]), f"{interval(entry)}{note}",
+                     *beside, *more])  # fmt: skip
+    columns = ["held out", "n", main, "95 % interval", *(f"{b}: {main}" for b in
+               outcome["baselines"]), *others]  # fmt: skip
+    title = f"by fold and group (baselines: {main}; * over look-alike pictures of the one group)"
+    print_table(columns, rows, title=title)
+
+
+def _parts(outcome: dict[str, Any]) -> dict[str, Any]:
+    """{name: part} of the folds, the groups, at most fifty of them, and all; where a fold is a
+    group, it has the group's name."""
+    folds, groups = outcome["by_fold"], outcome["by_group"]
+    alone = {fold: part["groups"][0] for fold, part in folds.items() if len(part["groups"]) == 1}
+    names = {f"fold {fold}{f': {alone[fold]}' if alone.get(fold) in groups else ''}": part
+             for fold, part in folds.items()}  # fmt: skip
+    rest = {name: part for name, part in groups.items() if name not in alone.values()}
+    return names | (rest if len(rest) <= 50 else {}) | {"all": outcome}

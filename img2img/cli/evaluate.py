@@ -2,11 +2,18 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from img2img.cli.options import Data, Device, EngineName, JsonOut, Quiet, TaskName, Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from img2img.data.sample import Sample
+    from img2img.engine.runtime import Runtime
+    from img2img.inference.evaluate import Evaluation, Measurement
 
 AllowPython = Annotated[
     bool,
@@ -38,6 +45,16 @@ def evaluate(
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write thresholds as JUnit XML.")
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also write report.html, samples/ (pictures) and pictures.jsonl (a row each).",
+        ),
+    ] = None,
+    worst: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Worst pictures to show in --out.")
+    ] = 8,
     baselines: Annotated[
         bool, typer.Option(help="Measure the honest baselines beside the weights.")
     ] = True,
@@ -56,35 +73,81 @@ def evaluate(
     Exit codes: 0 done, 2 an unknown metric or option, 3 unusable data or weights, 4 a threshold
     is not met.
     """
-    from img2img.cli.console import write_json
-    from img2img.cli.measuring import evaluated, ranks_joined
-    from img2img.errors import ThresholdError
+    from img2img.cli.console import say, write_json
+    from img2img.cli.measuring import ranks_joined
+    from img2img.report.evaluation import check_folder, write_evaluation
 
     limits = _limits(minimum or [], ">=") + _limits(maximum or [], "<=")
+    if out is not None:
+        check_folder(out)
     with ranks_joined() as runtime:
-        outcome = evaluated(
+        measurement = _measure(
             task, weights, runtime=runtime, data=data, split=split, device=device, engine=engine,
             tile=tile, download=download, baselines=baselines, allow_python=allow_python,
             quiet=quiet, needed=[limit["metric"] for limit in limits],
         )  # fmt: skip
-    checked = [_check(limit, outcome["metrics"]) for limit in limits]
-    outcome["thresholds"] = checked
     if not runtime.leads:
         return
+    outcome = measurement.to_json()
+    checked = [_check(limit, outcome["metrics"]) for limit in limits]
+    outcome["thresholds"] = checked
     if json != "-":
         _show(outcome)
     write_json(outcome, json)
     if junit is not None:
         _write_junit(junit, outcome)
-    missed = [entry for entry in checked if not entry["ok"]]
-    if missed:
-        worst = missed[0]
-        value = outcome["metrics"][worst["metric"]]["value"]
-        shown = "unknown" if value is None else f"{value:.6g}"
-        raise ThresholdError(
-            f"{len(missed)} of {len(checked)} thresholds missed: {worst['metric']} is {shown}, "
-            f"not {worst['op']} {worst['limit']:g}."
-        )
+    if out is not None:
+        write_evaluation(out, measurement, outcome, n_worst=worst)
+        say(f"written: {out / 'report.html'}", quiet=quiet)
+    _refuse_missed(checked, outcome["metrics"])
+
+
+def _measure(
+    task_name: str,
+    weights: str | None,
+    *,
+    runtime: "Runtime",
+    data: str | None,
+    split: str | None,
+    device: str,
+    engine: str,
+    tile: int | None,
+    download: bool,
+    baselines: bool,
+    allow_python: bool,
+    quiet: bool,
+    needed: list[str],
+) -> "Measurement":
+    """The weights measured beside the baselines; `needed` names metrics that there must be."""
+    from img2img.cli.measuring import chosen_samples, measured, opened
+    from img2img.errors import unknown_name
+    from img2img.inference.evaluate import Measurement
+    from img2img.inference.predictor import Predictor
+    from img2img.inference.session import task_of
+
+    session = opened(task_name, weights, engine=engine, device=device)
+    task = task_of(session.card, task_name, allow_python=allow_python)
+    for metric in needed:
+        if metric not in task.metrics:
+            raise unknown_name("metric", metric, task.metrics)
+    name, part, samples = chosen_samples(
+        task, session.card, data=data, split=split, download=download
+    )
+    predictor = Predictor(task, session, tile=tile)
+
+    def run(answer: "Callable[[Sample], Any]", label: str) -> "Evaluation":
+        return measured(task, answer, samples, runtime=runtime, label=label, quiet=quiet)
+
+    return Measurement(
+        predictor=predictor,
+        data=name,
+        part=part,
+        samples=samples,
+        evaluation=run(lambda sample: predictor.run(sample.image), "evaluating"),
+        baselines={label: run(answer, label) for label, answer in task.baselines().items()}
+        if baselines
+        else {},
+    )
 
 
 def _limits(texts: list[str], op: str) -> list[dict[str, Any]]:
@@ -107,17 +170,50 @@ def _check(limit: dict[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
     return {**limit, "ok": above if limit["op"] == ">=" else below}
 
 
+def _refuse_missed(checked: list[dict[str, Any]], metrics: dict[str, Any]) -> None:
+    from img2img.errors import ThresholdError
+
+    missed = [entry for entry in checked if not entry["ok"]]
+    if missed:
+        worst = missed[0]
+        value = metrics[worst["metric"]]["value"]
+        shown = "unknown" if value is None else f"{value:.6g}"
+        raise ThresholdError(
+            f"{len(missed)} of {len(checked)} thresholds missed: {worst['metric']} is {shown}, "
+            f"not {worst['op']} {worst['limit']:g}."
+        )
+
+
 def metric_rows(outcome: dict[str, Any]) -> list[list[str]]:
     """Name, value, interval and baselines of every metric, as a table shows them."""
     from img2img.cli.console import number
 
     rows = []
     for name, entry in outcome["metrics"].items():
-        low, high = entry["low"], entry["high"]
-        interval = "" if low is None else f"{number(low)} … {number(high)}"
         beside = (number(values.get(name)) for values in outcome["baselines"].values())
-        rows.append([name, number(entry["value"]), interval, *beside])
+        rows.append([name, number(entry["value"]), interval(entry), *beside])
     return rows
+
+
+def interval(entry: dict[str, float | None]) -> str:
+    """`low … high` as a table shows it, nothing where there is none."""
+    from img2img.cli.console import number
+
+    low, high = entry["low"], entry["high"]
+    return "" if low is None else f"{number(low)} … {number(high)}"
+
+
+def print_tables(outcome: dict[str, Any]) -> None:
+    """The task's tables, each under its name and what it is about."""
+    from img2img.cli.console import number, print_table
+    from img2img.report.html import share
+
+    for name, table in outcome["tables"].items():
+        shown = share if table["shares"] else number
+        rows = [[row, *map(shown, values)]
+                for row, values in zip(table["rows"], table["values"], strict=True)]  # fmt: skip
+        print()
+        print_table([table["corner"], *table["columns"]], rows, title=f"{name}: {table['about']}")
 
 
 def _show(outcome: dict[str, Any]) -> None:
@@ -127,6 +223,7 @@ def _show(outcome: dict[str, Any]) -> None:
     title = f"{outcome['task']}: {outcome['weights']['name']} on {about}"
     columns = ["metric", "value", "95 % interval", *outcome["baselines"]]
     print_table(columns, metric_rows(outcome), title=title)
+    print_tables(outcome)
     for entry in outcome["thresholds"]:
         verdict = "met" if entry["ok"] else "MISSED"
         print(f"{entry['metric']} {entry['op']} {entry['limit']:g}: {verdict}")

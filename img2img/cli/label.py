@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from img2img.cli.options import Quiet, Weights
+from img2img.cli.options import Quiet
 
 if TYPE_CHECKING:
-    from img2img.inference.labelling import Proposer
+    from img2img.data.sample import Dataset
+    from img2img.inference.labelling import Proposer, Segmenter
     from img2img.tasks.segmentation import Segmentation
 
 
@@ -21,27 +22,60 @@ def label(
         ),
     ],
     method: Annotated[
-        Literal["kmeans", "encoder-kmeans", "model"],
+        Literal["kmeans", "encoder-kmeans", "sam", "model"],
         typer.Option(
-            help="k-means on colour and position, k-means on the features of a pretrained "
-            "encoder, or a trained network's confident pixels."
+            help="Regions from k-means on colour and position, from k-means on the features of a "
+            "pretrained encoder, or from a Segment Anything network; or a trained network's "
+            "confident pixels."
         ),
     ] = "model",
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="An empty or new folder.", show_default="FOLDER-labels"),
     ] = None,
-    weights: Weights = None,
+    examples: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="A few pictures with masks (images/, masks/) by which regions are named.",
+            show_default="eggs and pans by colour and shape",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="model: an .onnx, a .safetensors or a run folder; sam: the folder of a SamModel "
+            "of transformers.",
+            show_default="model: the shipped weights",
+        ),
+    ] = None,
     confidence: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, metavar="P", help="model: least confidence of a pixel."),
-    ] = 0.9,
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            metavar="P",
+            help="Least confidence of a pixel (model) or of a mask (sam).",
+            show_default="model 0.9, sam 0.88",
+        ),
+    ] = None,
     clusters: Annotated[
         int, typer.Option(min=2, max=64, metavar="K", help="kmeans: clusters a picture.")
     ] = 8,
     encoder: Annotated[
         str, typer.Option(metavar="NAME", help="encoder-kmeans: the encoder.")
     ] = "tu-tf_efficientnet_lite0",
+    points: Annotated[
+        int, typer.Option(min=1, max=128, metavar="N", help="sam: N × N points are asked.")
+    ] = 16,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="task.OPTION=VALUE",
+            help="Options of the task: task.classes, task.ignore_value.",
+        ),
+    ] = None,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also draw the proposals over the pictures.")
     ] = False,
@@ -49,125 +83,152 @@ def label(
 ) -> None:
     """Propose masks for pictures without labels, ready for `train segmentation --pseudo DIR`.
 
-    Writes images/, masks/ (value 64: no opinion) and groups.csv, which pairs them. Exit codes: 0
-    done, 1 some pictures could not be read, 2 a wrong option, 3 no pictures or unusable weights.
+    Writes images/, masks/, groups.csv, which pairs them, and proposals.json: the value of mask
+    pixels without a label (64, unless a class lies near it), and the score. Exit codes: 0 done, 1
+    some pictures could not be read, 2 a wrong option, 3 unusable pictures, examples or weights.
     """
-    from img2img.cli.console import say
+    from img2img.cli.console import number, print_table, progress_bar, say
     from img2img.errors import UsageError
+    from img2img.inference.proposals import ProposalFolder, pictures_in, propose_all, truths_of
 
     if task != "segmentation":
         raise UsageError(f"label proposes masks for the task segmentation, not for {task!r}.")
     target = out or folder.with_name(f"{folder.resolve().name}-labels")
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise UsageError(f"--out {target} is not empty: choose another folder.")
-    adapter, propose, note = _proposer(
-        method, weights=weights, confidence=confidence, clusters=clusters, encoder=encoder
-    )
-    say(note, quiet=quiet)
-    failed = _write_all(adapter, propose, folder, target, overlay=overlay, quiet=quiet)
-    if (folder / "masks").is_dir():
-        _score(adapter, propose, folder, quiet=quiet)
+    pictures = pictures_in(folder)
+    shown: Dataset | None = None
+    if method == "model":
+        if examples is not None or set_:
+            raise UsageError(
+                "--method model takes its classes from the weights: leave out --examples and --set."
+            )
+        adapter, propose, note = _by_model(weights, 0.9 if confidence is None else confidence)
+        truths = truths_of(folder, adapter.classes, None)
+    else:
+        adapter = _adapter(set_ or [])
+        shown = _examples(examples, adapter)
+        truths = truths_of(folder, adapter.classes, shown)
+        segment, how = _segmenter(
+            method, weights=weights, confidence=confidence, clusters=clusters, encoder=encoder,
+            points=points,
+        )  # fmt: skip
+        propose, named = _named(segment, shown, adapter, quiet=quiet)
+        note = f"{how}; {named}"
+    for told in filter(None, (note, truths.note)):
+        say(told, quiet=quiet)
+    written = ProposalFolder(target, adapter.classes, overlays=overlay)
+    with progress_bar("labelling", len(pictures), quiet=quiet) as advance:
+        evaluation, failures = propose_all(
+            adapter, propose, pictures, written, truths=truths, progress=advance
+        )
+    metrics = evaluation.metrics(adapter) if evaluation else None
+    n_scored = len(evaluation.ids) if evaluation else 0
+    written.finish({"method": method, "note": note, "n_scored": n_scored, "metrics": metrics})
+    if metrics is not None:
+        title = f"proposals against the masks of {folder} ({n_scored} pictures)"
+        print_table(["metric", "value"], [[k, number(v)] for k, v in metrics.items()], title=title)
+    print(f"value of pixels without a label: {written.unlabelled}")
     print(target)
-    if failed:
+    for failure in failures:
+        say(f"img2img: {failure}")
+    if failures:
         raise typer.Exit(1)
 
 
-def _proposer(
-    method: str, *, weights: str | None, confidence: float, clusters: int, encoder: str
-) -> "tuple[Segmentation, Proposer, str]":
-    from img2img.inference import labelling
+def _by_model(weights: str | None, confidence: float) -> "tuple[Segmentation, Proposer, str]":
+    from img2img.cli.measuring import opened
+    from img2img.inference.labelling import by_model
+    from img2img.inference.predictor import Predictor
+    from img2img.inference.session import task_of
+
+    session = opened("segmentation", weights, engine="auto", device="auto")
+    adapter: Any = task_of(session.card, "segmentation")
+    predictor = Predictor(adapter, session, outputs=adapter.result_outputs)
+    note = f"pixels of {session.name} with a confidence of {confidence:g} or more"
+    return adapter, by_model(predictor, confidence), note
+
+
+def _adapter(sets: list[str]) -> "Segmentation":
+    """The task with the classes that `--set` names."""
+    from img2img.config import Config, parse_set
     from img2img.tasks.segmentation import Segmentation, SegmentationOptions
 
-    clustering = labelling.Clustering(n_clusters=clusters)
-    if method == "model":
-        from img2img.cli.measuring import opened
-        from img2img.inference.predictor import Predictor
-        from img2img.inference.session import task_of
-
-        session = opened("segmentation", weights, engine="auto", device="auto")
-        adapter: Any = task_of(session.card, "segmentation")
-        predictor = Predictor(adapter, session, outputs=adapter.result_outputs)
-        note = f"pixels of {session.name} with a confidence of {confidence:g} or more"
-        return adapter, labelling.by_model(predictor, confidence), note
-    adapter = Segmentation(SegmentationOptions())
-    if method == "kmeans":
-        note = "k-means on colour and position; regions are named by colour and shape"
-        return adapter, labelling.by_colour(clustering), note
-    propose, note = labelling.by_encoder(encoder, clustering)
-    return adapter, propose, note
+    flags: Any = ("flag", parse_set(sets))
+    config = Config.resolve("segmentation", {"task": SegmentationOptions}, [flags])
+    options: Any = config.task_options
+    return Segmentation(options)
 
 
-def _write_all(
-    adapter: "Segmentation",
-    propose: "Proposer",
-    folder: Path,
-    target: Path,
-    *,
-    overlay: bool,
-    quiet: bool,
-) -> int:
-    """Writes a proposal for every picture; how many could not be read."""
-    import csv
-    import shutil
-
-    from img2img.cli.console import progress_bar, say
-    from img2img.data.formats.folders import list_pictures
-    from img2img.data.formats.masks import UNLABELLED
-    from img2img.data.images import read, write
-    from img2img.errors import InputError
-    from img2img.vision.classes import IGNORE
-    from img2img.vision.paint import tinted
-
-    source = folder / "images" if (folder / "images").is_dir() else folder
-    rows, failed = [], 0
-    pictures = list_pictures(source)
-    with progress_bar("labelling", len(pictures), quiet=quiet) as advance:
-        for path in pictures:
-            name = path.relative_to(source).as_posix()
-            try:
-                image = read(path)
-            except InputError as error:
-                say(f"img2img: {error}")
-                failed += 1
-                continue
-            classes = propose(image)
-            mask = adapter.classes.to_mask(classes)
-            mask[classes == IGNORE] = UNLABELLED[: mask.shape[2]]
-            for kind in ("images", "masks", *(["overlays"] if overlay else [])):
-                (target / kind / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target / "images" / name)
-            write(target / "masks" / f"{name}.png", mask)
-            if overlay:
-                write(target / "overlays" / f"{name}.png", tinted(image, classes))
-            rows.append([name, f"{name}.png"])
-            advance()
-    if rows:
-        with (target / "groups.csv").open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([["image", "mask"], *rows])
-    return failed
-
-
-def _score(adapter: "Segmentation", propose: "Proposer", folder: Path, *, quiet: bool) -> None:
-    """Prints how the proposals compare with the masks that are there; what they leave open counts
-    as background."""
-    import numpy as np
-
-    from img2img.cli.console import number, print_table, progress_bar
+def _examples(folder: Path | None, adapter: "Segmentation") -> "Dataset | None":
+    """The pictures of `--examples`; without them the classes must be those of the rule."""
     from img2img.config import DataOptions
     from img2img.data.formats.masks import mask_splits
-    from img2img.engine.evaluate import collect, measure_rows
-    from img2img.tasks.segmentation import Segmented
-    from img2img.vision.classes import IGNORE
+    from img2img.errors import UsageError
+    from img2img.tasks.segmentation import EGGS_AND_PANS
+    from img2img.vision.classes import ClassSet
 
-    samples = mask_splits(DataOptions(source=str(folder)), adapter.classes).whole
+    if folder is not None:
+        options = DataOptions(source=str(folder), val_share=0, test_share=0)
+        return mask_splits(options, adapter.classes).whole
+    known = ClassSet.parse(EGGS_AND_PANS).names
+    if adapter.classes.names != known:
+        raise UsageError(
+            f"colour and shape name only {', '.join(known)}: for other classes give a few "
+            "pictures with masks, --examples DIR."
+        )
+    return None
 
-    def answer(sample: Any) -> Segmented:
-        classes = propose(sample.image)
-        classes = np.where(classes == IGNORE, 0, classes).astype(np.uint8)
-        return Segmented(classes, np.ones(classes.shape, np.float32))
 
-    with progress_bar("scoring", len(samples), quiet=quiet) as advance:
-        rows = measure_rows(adapter, answer, samples, range(len(samples)), advance)
-    metrics = collect(rows).metrics(adapter)
-    title = f"proposals against the masks of {folder} ({len(samples)} pictures)"
-    print_table(["metric", "value"], [[k, number(v)] for k, v in metrics.items()], title=title)
+def _segmenter(
+    method: str,
+    *,
+    weights: str | None,
+    confidence: float | None,
+    clusters: int,
+    encoder: str,
+    points: int,
+) -> "tuple[Segmenter, str]":
+    from img2img.inference.labelling import Clustering, by_colour, by_encoder
+
+    if method == "sam":
+        import dataclasses
+
+        from img2img.engine.runtime import local_device
+        from img2img.inference.sam import Prompting, by_sam
+
+        prompting = Prompting(n_side=points)
+        if confidence is not None:
+            prompting = dataclasses.replace(prompting, least_iou=confidence)
+        note = f"masks of {weights} at {points} × {points} points"
+        return by_sam(weights, prompting, device=local_device("auto")), note
+    if method == "kmeans":
+        clustering = Clustering(n_clusters=clusters)
+        return by_colour(clustering), "k-means on colour and position"
+    segment, note = by_encoder(encoder, Clustering(n_clusters=clusters))
+    return segment, f"k-means on features, {note}"
+
+
+def _named(
+    segment: "Segmenter", shown: "Dataset | None", adapter: "Segmentation", *, quiet: bool
+) -> "tuple[Proposer, str]":
+    """Regions with names by rule, or by examples, and a sentence that says which."""
+    from img2img.cli.console import progress_bar, say
+    from img2img.errors import DataError
+    from img2img.inference.labelling import by_examples, by_rule, examples_of
+
+    if shown is None:
+        return by_rule(segment), "regions are named by colour and shape"
+    with progress_bar("looking at examples", len(shown), quiet=quiet) as advance:
+
+        def seen(image: Any) -> Any:
+            advance()
+            return segment(image)
+
+        known = examples_of(seen, shown, len(adapter.classes))
+    if not len(known.shares):
+        raise DataError("no pixel of the examples has a label: give masks with classes in them.")
+    for name, share in zip(adapter.classes.names, known.shares.max(axis=0), strict=True):
+        if not share:
+            say(f"no example shows {name}: it will not be proposed", quiet=quiet)
+    return by_examples(segment, known), f"regions are named by {len(shown)} labelled pictures"

@@ -8,8 +8,8 @@ from img2img.cli.console import progress_bar
 
 if TYPE_CHECKING:
     from img2img.data.sample import Dataset, Sample
-    from img2img.engine.evaluate import Evaluation
     from img2img.engine.runtime import Runtime
+    from img2img.inference.evaluate import Evaluation
     from img2img.inference.session import Session
     from img2img.inference.weights import Card
     from img2img.tasks.base import Task
@@ -86,7 +86,7 @@ def measured(
     quiet: bool,
 ) -> "Evaluation":
     """The evaluation of `answer` on all samples, shared out over the processes."""
-    from img2img.engine.evaluate import collect, measure_rows
+    from img2img.inference.evaluate import collect, measure_rows
 
     mine = range(runtime.rank, len(samples), runtime.world)
     with progress_bar(label, len(mine), quiet=quiet or not runtime.leads) as advance:

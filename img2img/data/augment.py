@@ -6,19 +6,20 @@ at integers, so that whatever belongs to the picture (classes, points) can follo
 
 import os
 import random
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from img2img.config import option
-from img2img.data.sample import Dataset, Image, Record
+from img2img.data.sample import Image
 from img2img.data.view import View
 from img2img.vision.classes import IGNORE, Classes
+
+if TYPE_CHECKING:
+    from img2img.data.cutouts import Cutouts
 
 Matrix = NDArray[np.float64]
 """(2, 3): (x, y, 1) of the original to (x, y) of the canvas."""
@@ -32,19 +33,19 @@ class AugmentOptions:
         1.0, "Factor on all options of this group; 0: no augmentation.", low=0.0, high=1.0
     )
     rotation_deg: float = option(
-        40.0, "Greatest turn to either side.", unit="degrees", low=0.0, high=180.0
+        20.0, "Greatest turn to either side.", unit="degrees", low=0.0, high=180.0
     )
     scale: float = option(
-        4.0, "Greatest zoom in, its root the greatest zoom out; objects stay between 2 % and "
+        2.0, "Greatest zoom in, its root the greatest zoom out; objects stay between 2 % and "
         "75 % of the side where they can.", low=1.0, high=16.0,
     )  # fmt: skip
     shift: float = option(0.1, "Greatest shift, as a share of the side.", low=0.0, high=1.0)
-    shear: float = option(0.15, "Greatest shear, as a tangent.", low=0.0, high=1.0)
-    aspect: float = option(1.25, "Greatest change of width : height.", low=1.0, high=4.0)
+    shear: float = option(0.05, "Greatest shear, as a tangent.", low=0.0, high=1.0)
+    aspect: float = option(1.1, "Greatest change of width : height.", low=1.0, high=4.0)
     flip: bool = option(True, "Mirror half of the samples left to right.")
     flip_vertical: bool = option(False, "Mirror half of the samples upside down.")
     colour: float = option(
-        0.8, "Strength of changes of brightness, contrast, saturation, hue, gamma and white "
+        0.5, "Strength of changes of brightness, contrast, saturation, hue, gamma and white "
         "balance, and of turning grey.", low=0.0, high=1.0,
     )  # fmt: skip
     blur: float = option(0.2, "Share of samples that lose sharpness.", low=0.0, high=1.0)
@@ -54,8 +55,12 @@ class AugmentOptions:
     dropout: float = option(
         0.15, "Share of samples in which rectangles are covered and ignored.", low=0.0, high=1.0
     )
+    crop: float = option(
+        1.0, "Side of the square of the canvas that a training sample shows, as a share; smaller "
+        "is faster, and shows small objects in more pixels.", low=0.1, high=1.0,
+    )  # fmt: skip
     copy_paste: float = option(
-        0.4, "Share of samples that get objects of other samples.", low=0.0, high=1.0
+        0.3, "Share of samples that get objects of other samples.", low=0.0, high=1.0
     )
 
 
@@ -106,25 +111,34 @@ def random_matrix(
     *,
     focus: Focus | None = None,
 ) -> Matrix:
-    """A random map of a picture to a canvas of `size` pixels; at strength 0 `letterbox_matrix`.
+    """A random map of a picture to the window, `options.crop`, of a canvas of `size` pixels; at
+    strength 0, and where the window is the canvas, `letterbox_matrix`.
 
     Without `focus` any part of the picture may be in sight.
     """
     fit = letterbox_matrix(height, width, size)
+    window = window_side(options, size)
     zoom = _random_zoom(options, rng, focus.side / max(height, width) if focus else None)
-    linear = zoom * _random_linear(options, rng)
+    linear = zoom * random_linear(options, rng)
     inner = np.array([width * fit[0, 0], height * fit[1, 1]])
-    # Zooming sets free the part of the picture, or of the canvas, that need not be in sight.
-    reach = inner * abs(zoom - 1) / 2 + options.strength * options.shift * size
+    # Either the picture is larger than the window, or it may lie anywhere in it.
+    spare = abs(inner * zoom - window) / 2 if options.strength else 0.0
+    reach = spare + options.strength * options.shift * window
     move = rng.uniform(-1, 1, 2) * reach
     centre = np.full(2, (size - 1) / 2)
     if focus is not None:
         at = fit @ np.array([focus.x, focus.y, 1.0])
-        aim = rng.uniform(-0.35, 0.35, 2) * size
+        aim = rng.uniform(-0.35, 0.35, 2) * window
         move = np.clip(aim - linear @ (at - centre), -reach, reach)
-    turn = np.column_stack([linear, centre + move - linear @ centre])
+    middle = np.full(2, (window - 1) / 2)
+    turn = np.column_stack([linear, middle + move - linear @ centre])
     matrix: Matrix = turn @ np.vstack([fit, [0.0, 0.0, 1.0]])
     return matrix
+
+
+def window_side(options: AugmentOptions, size: int) -> int:
+    """Pixels of the side of a training sample of a canvas of `size` pixels."""
+    return max(1, round(options.crop * size))
 
 
 def _random_zoom(options: AugmentOptions, rng: np.random.Generator, share: float | None) -> float:
@@ -135,7 +149,7 @@ def _random_zoom(options: AugmentOptions, rng: np.random.Generator, share: float
     return float(np.exp(options.strength * rng.uniform(np.log(low), np.log(high))))
 
 
-def _random_linear(options: AugmentOptions, rng: np.random.Generator) -> Matrix:
+def random_linear(options: AugmentOptions, rng: np.random.Generator) -> Matrix:
     """(2, 2) flips, then aspect, shear and rotation."""
     strength = options.strength
     turn, lean, stretch = rng.uniform(-1, 1, 3) * strength
@@ -206,178 +220,6 @@ def _within(canvas: Image, inside: NDArray[np.bool_]) -> Image:
     return np.asarray(cv2.bitwise_and(canvas, canvas, mask=inside.view(np.uint8)))
 
 
-# ---- objects of other pictures
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cutout:
-    """An object: `pixels` (h, w, 4) uint8 RGBA, `classes` (h, w) with 0 around it, and `light`,
-    (3,) the mean colour of its picture."""
-
-    pixels: Image
-    classes: Classes
-    light: NDArray[np.float64]
-
-
-class Cutouts:
-    """Objects of a labelled data set, to be pasted into other pictures (Ghiasi et al. 2021,
-    arXiv:2012.07177). Objects that touch each other, such as an egg in a pan, stay together.
-
-    Args:
-        dataset: samples with `labels["classes"]`; others are passed over.
-        most: objects kept, in equal parts for every class that is the main one of an object.
-    """
-
-    LONGEST_PX = 320
-    SMALLEST_SHARE = 5e-4
-
-    def __init__(self, dataset: Dataset, *, most: int = 200) -> None:
-        found: dict[int, list[Cutout]] = defaultdict(list)
-        for n_seen, index in enumerate(_by_turns(dataset.records)[: 4 * most]):
-            if n_seen >= most and all(len(kind) >= most // len(found) for kind in found.values()):
-                break
-            sample = dataset[index]
-            classes = sample.labels.get("classes")
-            if classes is None:
-                continue
-            for cutout in _cut_out(sample.image, classes.astype(np.uint8, copy=False)):
-                main = int(np.bincount(cutout.classes.ravel())[1:].argmax()) + 1
-                if len(found[main]) < most:
-                    found[main].append(cutout)
-        quota = most // max(1, len(found))
-        self.by_class = {main: found[main][:quota] for main in sorted(found)}
-
-    def __len__(self) -> int:
-        return sum(map(len, self.by_class.values()))
-
-    def paste(
-        self, image: Image, classes: Classes, rng: np.random.Generator
-    ) -> tuple[Image, Classes]:
-        """Copies of `image` (H, W, 3) and `classes` (H, W) with one to three objects on them."""
-        image, classes = image.copy(), classes.copy()
-        light = _light(image)
-        for _ in range(int(rng.integers(1, 4)) if self.by_class else 0):
-            kind = list(self.by_class.values())[rng.integers(len(self.by_class))]
-            cutout = kind[rng.integers(len(kind))]
-            _lay(cutout, image, classes, rng, gain=_gain(light, cutout.light, rng))
-        return image, classes
-
-
-def _by_turns(records: Sequence[Record]) -> list[int]:
-    """Indices in an order that gives every group its turn: frames of a film look alike."""
-    order = np.random.default_rng(0).permutation(len(records)).tolist()
-    seen: dict[str, int] = defaultdict(int)
-    turns = []
-    for index in order:
-        group = records[index].group or records[index].id
-        turns.append(seen[group])
-        seen[group] += 1
-    return [order[place] for place in np.argsort(turns, kind="stable")]
-
-
-def _cut_out(image: Image, classes: Classes) -> list[Cutout]:
-    """The whole objects of a picture."""
-    is_object = (classes != 0) & (classes != IGNORE)
-    n_objects, numbers, stats, _ = cv2.connectedComponentsWithStats(is_object.astype(np.uint8))
-    height, width = classes.shape
-    light, cutouts = _light(image), []
-    for number, (x, y, w, h, area) in enumerate(stats[1:n_objects].tolist(), start=1):
-        is_cut = x == 0 or y == 0 or x + w == width or y + h == height
-        if is_cut or area < Cutouts.SMALLEST_SHARE * classes.size:
-            continue
-        margin = 3
-        part = np.s_[max(0, y - margin) : y + h + margin, max(0, x - margin) : x + w + margin]
-        own = np.where(numbers[part] == number, classes[part], 0).astype(np.uint8)
-        pixels = np.dstack([image[part], _soft(own)])
-        cutouts.append(_bounded(Cutout(pixels=pixels, classes=own, light=light)))
-    return cutouts
-
-
-def _bounded(cutout: Cutout) -> Cutout:
-    height, width = cutout.classes.shape
-    if max(height, width) <= Cutouts.LONGEST_PX:
-        return cutout
-    view = View.letterbox(height, width, Cutouts.LONGEST_PX)
-    part = np.s_[view.top : view.top + view.inner[0], view.left : view.left + view.inner[1]]
-    pixels, classes = view.apply(cutout.pixels), view.apply(cutout.classes, labels=True)
-    return Cutout(pixels=pixels[part], classes=classes[part], light=cutout.light)
-
-
-def _soft(classes: Classes) -> Classes:
-    """Opacity 0…255 of an object, a pixel inside of its outline where its surroundings shine
-    through."""
-    mask = (classes != 0).astype(np.uint8) * 255
-    if min(mask.shape) > 24:
-        mask = np.asarray(cv2.erode(mask, np.ones((3, 3), np.uint8)))
-    return np.asarray(cv2.GaussianBlur(mask, (5, 5), 1.0))
-
-
-def _light(image: Image) -> NDArray[np.float64]:
-    """(3,) mean colour, of all but the black that surrounds a picture on a canvas."""
-    few = image[::4, ::4].reshape(-1, 3)
-    lit = few[few.any(axis=1)]
-    return lit.mean(axis=0) if lit.size else np.full(3, 128.0)
-
-
-def _gain(
-    here: NDArray[np.float64], there: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """(3,) factors that bring an object more or less into the light of another picture."""
-    ratio = np.clip((here + 8) / (there + 8), 0.4, 2.5) ** rng.uniform(0, 1)
-    return (ratio * rng.uniform(0.8, 1.2)).astype(np.float32)
-
-
-def _lay(
-    cutout: Cutout,
-    image: Image,
-    classes: Classes,
-    rng: np.random.Generator,
-    *,
-    gain: NDArray[np.float32],
-) -> None:
-    """Pastes an object into `image` and `classes`, at a random place, turn and size."""
-    matrix, (height, width) = _random_pose(cutout.classes.shape, max(classes.shape), rng)
-    patch = warp_image(cutout.pixels, matrix, height, width)
-    own = warp_classes(cutout.classes, matrix, height, width, fill=0)
-    y, x = _random_place(classes, rng)
-    top, left = y - height // 2, x - width // 2
-    there = np.s_[max(0, top) : top + height, max(0, left) : left + width]
-    here = np.s_[max(0, -top) :, max(0, -left) :]
-    target = image[there]
-    patch, own = (array[here][: target.shape[0], : target.shape[1]] for array in (patch, own))
-    opacity = np.where(own == 0, np.minimum(patch[..., 3], 127), patch[..., 3])
-    share = (opacity.astype(np.float32) / 255)[..., None]
-    colour = np.minimum(patch[..., :3] * gain, 255)
-    target[:] = np.rint(target + share * (colour - target))
-    is_own = opacity >= 128
-    classes[there][is_own] = own[is_own]
-
-
-def _random_pose(
-    shape: tuple[int, ...], side: int, rng: np.random.Generator
-) -> tuple[Matrix, tuple[int, int]]:
-    """The map of a cut-out of `shape` (height, width) to a patch, and the patch's shape."""
-    share = np.exp(rng.uniform(np.log(0.04), np.log(0.6)))
-    zoom = min(1.5, share * side / max(shape))  # larger would be blurred
-    options = AugmentOptions(rotation_deg=180.0, shear=0.1, aspect=1.2)
-    linear = zoom * _random_linear(options, rng)
-    old = np.array([shape[1], shape[0]])
-    new = np.ceil(np.abs(linear) @ old).astype(int) + 1
-    move = (new - 1) / 2 - linear @ ((old - 1) / 2)
-    return np.column_stack([linear, move]), (int(new[1]), int(new[0]))
-
-
-def _random_place(classes: Classes, rng: np.random.Generator) -> tuple[int, int]:
-    """Row and column, where there are labels; one in four on an object, since eggs lie in pans."""
-    labelled = classes != IGNORE
-    on_object = labelled & (classes != 0) & (rng.random() < 0.25)
-    for candidates in map(np.flatnonzero, (on_object, labelled)):
-        if candidates.size:
-            row, column = divmod(int(rng.choice(candidates)), classes.shape[1])
-            return row, column
-    return int(rng.integers(classes.shape[0])), int(rng.integers(classes.shape[1]))
-
-
 # ---- light and camera
 
 
@@ -431,8 +273,8 @@ def _dropped(image: Image, classes: Classes, rng: np.random.Generator) -> tuple[
 
 
 class Augmenter:
-    """Random (size, size) canvases of pictures with their classes, functions of the arguments and
-    the generator alone. Inputs are never written to. Outside of the picture the canvas is black
+    """Random square windows (side, side), `options.crop` of canvases of `size` pixels, of pictures
+    with their classes: functions of the arguments and the generator alone. Inputs are never written to. Outside of the picture the canvas is black
     and its class `IGNORE`."""
 
     def __init__(self, options: AugmentOptions, *, size: int) -> None:
@@ -447,9 +289,9 @@ class Augmenter:
         image: Image,
         classes: Classes,
         rng: np.random.Generator,
-        paste: Cutouts | None = None,
+        paste: "Cutouts | None" = None,
     ) -> tuple[Image, Classes]:
-        """An image (size, size, 3) uint8 and its classes (size, size), of an image (H, W, 3) and
+        """An image (side, side, 3) uint8 and its classes (side, side), of an image (H, W, 3) and
         classes (H, W); objects of `paste` are put on a share of them."""
         return self._lit(*self._placed(image, classes, rng, paste), rng)
 
@@ -465,11 +307,11 @@ class Augmenter:
         image: Image,
         classes: Classes,
         rng: np.random.Generator,
-        paste: Cutouts | None = None,
+        paste: "Cutouts | None" = None,
     ) -> tuple[Image, Image, Classes, NDArray[np.bool_]]:
         """(weak, strong, classes, inside): one geometry and the same pasted objects; only the
         strong image changes in light, and has covered rectangles, which are `IGNORE` in the
-        classes. `inside` (size, size) says where the picture is."""
+        classes. `inside` (side, side) says where the picture is."""
         canvas, marks, inside = self._placed(image, classes, rng, paste)
         strong, marks = self._lit(canvas, marks, inside, rng)
         return _within(canvas, inside), strong, marks, inside
@@ -479,16 +321,17 @@ class Augmenter:
         image: Image,
         classes: Classes,
         rng: np.random.Generator,
-        paste: Cutouts | None = None,
+        paste: "Cutouts | None" = None,
     ) -> tuple[Image, Classes, NDArray[np.bool_]]:
         """(canvas, its classes, where the picture is): geometry and pasted objects."""
         height, width = classes.shape
         # One in five looks anywhere: backgrounds must be seen at every size as well.
         focus = find_focus(classes, rng) if rng.random() < 0.8 else None
         matrix = random_matrix(self.options, rng, height, width, self.size, focus=focus)
-        canvas = warp_image(image, matrix, self.size, self.size)
-        marks = warp_classes(classes, matrix, self.size, self.size, fill=IGNORE)
-        inside = covered(matrix, height, width, self.size)
+        side = window_side(self.options, self.size)
+        canvas = warp_image(image, matrix, side, side)
+        marks = warp_classes(classes, matrix, side, side, fill=IGNORE)
+        inside = covered(matrix, height, width, side)
         if paste is not None and rng.random() < self.options.strength * self.options.copy_paste:
             canvas, marks = paste.paste(canvas, marks, rng)
         marks[~inside] = IGNORE  # pasted ones, and what OpenCV's rounding lets in at the border

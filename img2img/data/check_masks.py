@@ -16,6 +16,7 @@ from img2img.data.formats.masks import (
     find_pairs,
     fits_no_class,
     folder_of,
+    layouts_of,
     only_background,
     size_differs,
 )
@@ -58,7 +59,7 @@ def check_masks(data: DataOptions, classes: ClassSet) -> CheckReport:
     with ThreadPoolExecutor(4) as pool:
         outcomes = list(pool.map(lambda pair: _examine(pair, classes), pairs))
     facts = [outcome for outcome in outcomes if isinstance(outcome, _MaskFacts)]
-    members, n_groups = _divided(facts, data, source)
+    members, n_groups = _divided(facts, data, source, classes)
     pictures = {part: [fact.picture for fact in found] for part, found in members.items()}
     problems = (
         *(outcome for outcome in outcomes if isinstance(outcome, Problem)),
@@ -116,11 +117,13 @@ def _is_swapped(image: Image, repaired: Repaired, classes: ClassSet) -> bool:
 
 
 def _divided(
-    facts: Sequence[_MaskFacts], data: DataOptions, source: Path
+    facts: Sequence[_MaskFacts], data: DataOptions, source: Path, classes: ClassSet
 ) -> tuple[dict[str, list[_MaskFacts]], int]:
     """({part: its samples}, number of groups)."""
     ids = [fact.pair.id for fact in facts]
-    groups = group_names(ids, [fact.pair.picture for fact in facts], data, folder_of(source))
+    pairs = [fact.pair for fact in facts]
+    pictures = [pair.picture for pair in pairs]
+    groups = group_names(ids, pictures, data, folder_of(source), lambda: layouts_of(pairs, classes))
     parts = part_indices(ids, data, groups)[0] if facts else {}
     return {part: [facts[at] for at in parts.get(part, [])] for part in PARTS}, len(set(groups))
 

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,9 +19,11 @@ GROUPS_FILE = "groups.csv"
 Row = Mapping[str, str]
 
 # Root mean square of levels (Lab). On 320 pictures of nine scenes it makes 161 clusters, none of
-# two scenes, whose nearest pictures are 17 apart: 56 of 57 frames of a camera that stands still are
-# one cluster, 62 frames of a worn one are 52.
+# two scenes, whose nearest pictures are 17 apart; 62 frames of a worn camera are 52 of them.
 _NEAR_LEVELS = 10.0
+# Least overlap of what is labelled in two pictures that are alike: 56 of 57 frames of a camera that
+# stands still look alike, whose eggs and pans lie in 20 ways.
+_NEAR_LAYOUTS = 0.3
 _THUMBNAIL_PX = 16
 # Two of 16: neighbouring frames of a moving camera are alike only where they overlap.
 _SHIFT_PX = 2
@@ -29,7 +31,11 @@ _BLOCK = 256
 
 
 def group_names(
-    ids: Sequence[str], paths: Sequence[Path], data: DataOptions, folder: Path
+    ids: Sequence[str],
+    paths: Sequence[Path],
+    data: DataOptions,
+    folder: Path,
+    layouts: Callable[[], NDArray[np.uint8]] | None = None,
 ) -> list[str]:
     """The group of each sample as `data.groups` says; a sample that is in none is its own.
 
@@ -37,6 +43,9 @@ def group_names(
         ids: what the samples are called.
         paths: their pictures.
         folder: the data, in which `groups.csv` may lie.
+        layouts: gives (N, h, w), what is labelled where in each picture, 0 being nothing: of two
+            pictures that look alike, such as two frames of a camera that stands still, those with
+            other layouts are no duplicates.
 
     Raises:
         DataError: `groups.csv` or, for clusters, a picture is unreadable, or a column is missing.
@@ -49,7 +58,8 @@ def group_names(
         matches = [re.search(argument, sample) for sample in ids]
         names = [match[1] if match else None for match in matches]
     elif kind == "clusters":
-        names = [ids[first] for first in _clusters(_thumbnails(paths))]
+        found = _clusters(_thumbnails(paths), layouts() if layouts else None)
+        names = [ids[first] for first in found]
     elif kind == "none":
         names = [None] * len(ids)
     else:
@@ -128,13 +138,17 @@ def _thumbnails(paths: Sequence[Path]) -> NDArray[np.float32]:
         return np.stack(list(pool.map(thumbnail, paths)))
 
 
-def _clusters(thumbnails: NDArray[np.float32]) -> list[int]:
+def _clusters(
+    thumbnails: NDArray[np.float32], layouts: NDArray[np.uint8] | None = None
+) -> list[int]:
     """Of each picture, the first one that it is joined with: two are joined if they look alike,
-    and if both look like a third."""
+    and if both are joined with a third."""
     first = np.arange(len(thumbnails))
     for start in range(0, len(thumbnails), _BLOCK):
         stop = min(start + _BLOCK, len(thumbnails))
         alike = _gaps(thumbnails[start:stop], thumbnails[:stop]) < _NEAR_LEVELS**2
+        if layouts is not None:
+            alike &= _overlaps(layouts[start:stop], layouts[:stop]) >= _NEAR_LAYOUTS
         for index in range(start, stop):
             joined = np.unique(first[:index][alike[index - start, :index]])
             if joined.size:
@@ -153,6 +167,17 @@ def _gaps(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.
             squares = np.square(ones).sum(1)[:, None] + np.square(twos).sum(1)
             np.minimum(least, (squares - 2 * ones @ twos.T) / ones.shape[1], out=least)
     return least
+
+
+def _overlaps(some: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(S, N): of what is labelled in either of two layouts, the share that is equal in both; 1
+    where nothing is."""
+    table = np.ones((len(some), len(others)))
+    for row, layout in zip(table, some, strict=True):
+        either = ((layout > 0) | (others > 0)).sum((1, 2))
+        both = ((layout == others) & (layout > 0)).sum((1, 2))
+        np.divide(both, either, out=row, where=either > 0)
+    return table
 
 
 def _overlap(y: int, x: int) -> tuple[slice, slice]:

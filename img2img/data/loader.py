@@ -1,14 +1,16 @@
 """Batches: order and augmentation are functions of seed, epoch and index, of nothing else."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from img2img.config import TrainOptions
 from img2img.data.cache import PixelCache
-from img2img.data.sample import Sample
-from img2img.errors import Img2ImgError
+from img2img.data.sample import Dataset, Sample
+from img2img.errors import Img2ImgError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -145,6 +147,37 @@ class Loader:
     def unread(self) -> list[list[tuple[int, int]]]:
         """Keys of the epoch without those skipped."""
         return self._batches[self._skip :]
+
+
+def make_loader(
+    targets: Targets,
+    samples: Dataset,
+    options: TrainOptions,
+    *,
+    cache: Path,
+    rank: int,
+    world: int,
+    pin: bool,
+) -> Loader:
+    """The loader of a training, whose decoded pictures are kept in the file `cache`.
+
+    Raises:
+        UsageError: the batch cannot be shared out over `world` processes.
+    """
+    if options.batch_size % world:
+        raise UsageError(
+            f"--batch-size {options.batch_size} cannot be shared out over {world} processes."
+        )
+    pixels = PixelCache(samples, cache, budget_mb=options.cache_mb)
+    return Loader(
+        Encoder(targets, pixels, options.seed),
+        batch_size=options.batch_size,
+        epoch_size=options.epoch_size,
+        rank=rank,
+        world=world,
+        workers=options.workers or 0,
+        pin=pin,
+    )
 
 
 class _Answers:

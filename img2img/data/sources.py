@@ -5,6 +5,7 @@ from pathlib import Path
 
 from img2img.config import DataOptions
 from img2img.data.sample import Splits
+from img2img.data.split import refuse_folds
 
 
 def cache_folder() -> Path:
@@ -19,14 +20,17 @@ def open_pictures(data: DataOptions, *, n_generated: int) -> Splits:
 
     Raises:
         DataError: missing, empty or unusable data.
+        UsageError: folds are asked of data that state their parts.
     """
     if data.source is None:
         from img2img.data.synth.textures import texture_splits
 
+        refuse_folds(data.folds, "the parts of generated pictures")
         return texture_splits(data.n_generated or n_generated)
     from img2img.data.formats.torchvision_sets import NAMES, torchvision_splits
 
     if data.source.partition(":")[0] in NAMES and not Path(data.source).exists():
+        refuse_folds(data.folds, f"the parts of {data.source}")
         return torchvision_splits(
             data.source,
             root=cache_folder(),

@@ -77,6 +77,22 @@ def _divide_folds(
     }
 
 
+def refuse_folds(folds: int | None, divided_by: str) -> None:
+    """Where data state their parts.
+
+    Args:
+        divided_by: what states them, in the plural.
+
+    Raises:
+        UsageError: folds are asked for.
+    """
+    if folds is not None:
+        raise UsageError(
+            f"data.folds divides the data anew, but {divided_by} already do: "
+            "leave it out, or give a folder that is not divided."
+        )
+
+
 def _deal(groups: Sequence[str], folds: int, seed: int) -> dict[str, int]:
     """{group: fold}: the largest first, each to the fold that has least so far."""
     sizes = Counter(groups)

@@ -1,17 +1,28 @@
-"""Checkpoints: one safetensors file, written beside, synced and renamed. Nothing is unpickled."""
+"""Checkpoints: one safetensors file, written beside, synced and renamed. Nothing is unpickled.
+
+`save` and `restore` say what of a training is in one.
+"""
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from img2img.errors import WeightsError
+from img2img.engine.diagnosis import diagnose_nan
+from img2img.engine.optim import optimizer_tensors, restore_optimizer
+from img2img.engine.progress import Progress
+from img2img.errors import DataError, RunError, WeightsError
+from img2img.inference.torch_session import PREFIX
 from img2img.inference.weights import KEY, Card
+
+if TYPE_CHECKING:
+    from img2img.engine.trainer import Trainer
 
 FILE = "checkpoint.safetensors"
 
@@ -78,3 +89,70 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(
         card=Card.from_json(metadata.get(KEY), str(path)), tensors=tensors, state=state
     )
+
+
+# ---- the state of a training
+
+
+def save(trainer: "Trainer", name: str) -> None:
+    """Writes the checkpoint `name`: `last`, all that a training needs to go on, or `best`, the
+    weights to use.
+
+    Raises:
+        RunError: a tensor holds NaN or infinity; the checkpoint before it stays.
+    """
+    checkpoint = _checkpoint_of(trainer, whole=name == "last")
+    good = all(
+        torch.isfinite(v).all() for v in checkpoint.tensors.values() if v.is_floating_point()
+    )
+    if not good:
+        raise RunError(diagnose_nan(trainer, ["a saved tensor"], []))
+    if trainer.runtime.leads:
+        write_checkpoint(trainer.run / name / FILE, checkpoint)
+        if name == "best":
+            # It would answer for the weights before these.
+            (trainer.run / "best.onnx").unlink(missing_ok=True)
+
+
+def restore(trainer: "Trainer") -> None:
+    """Brings a new training to where `last/` of its run was saved.
+
+    Raises:
+        DataError: nothing was saved yet.
+        WeightsError: the checkpoint is damaged.
+    """
+    path = trainer.run / "last" / FILE
+    if not path.is_file():
+        raise DataError(
+            f"{trainer.run} was stopped before its first save: delete it and train anew."
+        )
+    saved = read_checkpoint(path)
+    weights = saved.part(PREFIX)
+    trainer.network.load_state_dict(saved.part("raw.") or weights)
+    if trainer.ema is not None:
+        for key, value in weights.items():
+            trainer.ema.tensors[key].copy_(value)
+    trainer.objective.load_state_dict(saved.part("objective."))
+    restore_optimizer(trainer.optimizer, saved.part("optimizer."))
+    trainer.progress = Progress(**saved.state)
+    if trainer.progress.loss_scale is not None:
+        trainer.scaler.load_state_dict(trainer.progress.loss_scale)
+
+
+def _checkpoint_of(trainer: "Trainer", *, whole: bool) -> Checkpoint:
+    """The weights to use, with the training's own state where `whole`."""
+    progress, ema = trainer.progress, trainer.ema
+    trained = dict(trainer.network.state_dict())
+    used = trained if ema is None else ema.tensors
+    tensors = {f"{PREFIX}{key}": value for key, value in used.items()}
+    state: dict[str, Any] = {"step": progress.step}
+    if whole:
+        tensors |= {f"objective.{k}": v for k, v in trainer.objective.state_dict().items()}
+        if ema is not None:
+            tensors |= {f"raw.{key}": value for key, value in trained.items()}
+        tensors |= {f"optimizer.{k}": v for k, v in optimizer_tensors(trainer.optimizer).items()}
+        scale = trainer.scaler.state_dict() if trainer.scaler.is_enabled() else None
+        state = asdict(replace(progress, loss_scale=scale, elapsed_s=trainer.elapsed_s()))
+    facts = {"step": progress.step, "val": {trainer.task.best.metric: progress.best}}
+    card = replace(trainer.card, facts=trainer.card.facts | facts)
+    return Checkpoint(card=card, tensors=tensors, state=state)

@@ -1,20 +1,20 @@
 """Cross-validation: one run a fold, each measured on the groups that it never saw."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from img2img.config import Config, DataOptions, Layer
-from img2img.data.sample import Splits
-from img2img.engine.evaluate import Evaluation, collect, measure_rows
+from img2img.data.sample import Dataset, Splits
 from img2img.engine.events import Listener
 from img2img.engine.run import load_config, prepare, resolve, train
 from img2img.engine.runtime import Runtime
 from img2img.errors import DataError, UsageError
+from img2img.inference.evaluate import Evaluation, collect, joined, measure_rows
 from img2img.inference.predictor import Predictor
 from img2img.inference.session import open_session
 from img2img.inference.weights import find_weights
@@ -26,6 +26,9 @@ Report = Callable[[Path, Task[Any, Any], Splits, list[Listener]], None]
 
 ROWS = "rows.json"
 """What a fold's run was measured at, a row a held-out sample."""
+MOST_COMPARED = 5000
+"""Pictures that are compared with one another at most: the time grows with their square."""
+_UNKNOWN = object()
 _MACHINE = {"train.precision", "train.workers", "train.device", "train.name", "train.track"}
 
 
@@ -68,8 +71,8 @@ def run_fold(
     _write_rows(out / ROWS, collect(rows))
 
 
-def pooled(out: Path, folds: int) -> tuple[Evaluation, list[int]]:
-    """The rows of all folds that were measured, and which folds those are.
+def measured_folds(out: Path, folds: int) -> dict[int, Evaluation]:
+    """{fold: its rows} of the folds that were measured.
 
     Raises:
         DataError: none was.
@@ -78,66 +81,146 @@ def pooled(out: Path, folds: int) -> tuple[Evaluation, list[int]]:
     found = {fold: _read_rows(path) for fold, path in paths.items() if path.is_file()}
     if not found:
         raise DataError(f"{out} holds no measured fold.")
-    parts = list(found.values())
-    rows = {name: np.concatenate([part.rows[name] for part in parts]) for name in parts[0].rows}
-    ids = [sample for part in parts for sample in part.ids]
-    groups = [group for part in parts for group in part.groups]
-    return Evaluation(ids=ids, groups=groups, rows=rows), list(found)
+    return found
 
 
-def by_group(
-    task: Task[Any, Any], evaluation: Evaluation, data: DataOptions
-) -> dict[str, dict[str, Any]]:
-    """{group of the data themselves: {n, metrics}}, whatever the folds were made of; empty where
-    the data state no groups."""
-    splits = task.splits(replace(data, groups="auto", folds=None))
-    group_of = {record.id: record.group for record in splits.whole.records}
-    names = np.array([group_of.get(sample, "") for sample in evaluation.ids])
-    table = {}
-    for name in sorted(set(names.tolist()) - {""}):
-        where = (names == name).astype(np.float64)
-        values = task.summarise(evaluation.rows, where)
-        metrics = {key: value if np.isfinite(value) else None for key, value in values.items()}
-        table[name] = {"n": int(where.sum()), "metrics": metrics}
-    return table
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """Rows of samples that a run never saw, and what the baselines gave on the same ones."""
+
+    evaluation: Evaluation
+    baselines: Mapping[str, Evaluation]
+
+    def at(self, indices: Sequence[int]) -> "HeldOut":
+        """Some of the samples."""
+        return HeldOut(
+            evaluation=self.evaluation.at(indices),
+            baselines={name: one.at(indices) for name, one in self.baselines.items()},
+        )
+
+    def to_json(self, task: Task[Any, Any]) -> dict[str, Any]:
+        """Their number, the metrics with intervals over groups, and those of the baselines."""
+        return {
+            "n": len(self.evaluation.ids),
+            "n_groups": len(set(self.evaluation.groups)),
+            "metrics": self.evaluation.to_json(task),
+            "baselines": {name: one.metrics(task) for name, one in self.baselines.items()},
+        }
 
 
 def summary(config: Config, out: Path, *, baselines: bool = True) -> dict[str, Any]:
-    """The object of `crossval --json`: metrics pooled over all held-out samples, with intervals
-    over groups, the baselines on the same samples, and a row a group.
+    """The object of `crossval --json`: what was measured on all held-out samples together, on
+    those of each fold, and on each group that the data themselves state.
+
+    A fold or group that is one single group has its intervals over look-alike pictures
+    (`data.groups=clusters`) instead, with `over` saying so.
 
     Raises:
         DataError: no fold was measured.
     """
     task = load_task(config.task).configured(config)
     folds = config.data.folds or 0
-    evaluation, measured = pooled(out, folds)
+    parts = measured_folds(out, folds)
     splits = task.splits(config.data)
-    by_id = {record.id: index for index, record in enumerate(splits.whole.records)}
-    beside = task.baselines() if baselines else {}
-    indices = [by_id[sample] for sample in evaluation.ids]
+    held_out = _held_out(task, parts, splits.whole, baselines=baselines)
+    evaluation = held_out.evaluation
+    fold_of = {sample: fold for fold, part in parts.items() for sample in part.ids}
+    whole = held_out.to_json(task)
+    tables = evaluation.tables(task)
+    by_fold = _members([str(fold_of[sample]) for sample in evaluation.ids])
+    by_group = _members(_stated_groups(task, evaluation.ids, config.data))
+    if all(len(indices) == 1 for indices in by_group.values()):
+        by_group = {}
+    alike = _look_alikes(task, held_out, [*by_fold.values(), *by_group.values()], config.data)
     return {
         "task": config.task,
         "data": splits.name,
         "groups": config.data.groups,
         "folds": folds,
-        "measured_folds": measured,
-        "n": len(evaluation.ids),
-        "n_groups": len(set(evaluation.groups)),
-        "metrics": evaluation.to_json(task),
-        "baselines": {
-            name: collect(measure_rows(task, answer, splits.whole, indices)).metrics(task)
+        "measured_folds": list(parts),
+        **whole,
+        "tables": {name: table.to_json() for name, table in tables.items()},
+        "by_fold": _by_name(task, held_out, by_fold, alike),
+        "by_group": _by_name(task, held_out, by_group, alike),
+    }
+
+
+def _held_out(
+    task: Task[Any, Any], parts: Mapping[int, Evaluation], whole: Dataset, *, baselines: bool
+) -> HeldOut:
+    """The folds as one, in the order of the data."""
+    evaluation = joined(parts.values())
+    index_of = {record.id: index for index, record in enumerate(whole.records)}
+    order = sorted(range(len(evaluation.ids)), key=lambda i: index_of[evaluation.ids[i]])
+    evaluation = evaluation.at(order)
+    indices = [index_of[sample] for sample in evaluation.ids]
+    beside = task.baselines() if baselines else {}
+    return HeldOut(
+        evaluation=evaluation,
+        baselines={
+            name: collect(measure_rows(task, answer, whole, indices))
             for name, answer in beside.items()
         },
-        "by_group": by_group(task, evaluation, config.data),
+    )
+
+
+def _members(names: Sequence[str]) -> dict[str, list[int]]:
+    """{name: indices of its samples}, in the order of the names; samples without one stay out."""
+    return {
+        name: [index for index, other in enumerate(names) if other == name]
+        for name in sorted(set(names) - {""})
     }
+
+
+def _stated_groups(task: Task[Any, Any], ids: Sequence[str], data: DataOptions) -> list[str]:
+    """The group that the data themselves state of each sample, whatever the folds are made of."""
+    splits = task.splits(replace(data, groups="auto", folds=None))
+    group_of = {record.id: record.group for record in splits.whole.records}
+    return [group_of.get(sample, "") for sample in ids]
+
+
+def _by_name(
+    task: Task[Any, Any],
+    held_out: HeldOut,
+    members: Mapping[str, Sequence[int]],
+    alike: Mapping[str, str],
+) -> dict[str, dict[str, Any]]:
+    """{name: what was measured on its samples}; classes that they lack are left out."""
+    table = {}
+    for name, indices in members.items():
+        part, over = held_out.at(indices), "groups"
+        groups = part.evaluation.groups
+        if alike and len(set(groups)) == 1:
+            over = "look-alike pictures"
+            part = replace(part, evaluation=part.evaluation.regrouped(alike))
+        table[name] = {**part.to_json(task), "over": over, "groups": sorted(set(groups))}
+    return table
+
+
+def _look_alikes(
+    task: Task[Any, Any],
+    held_out: HeldOut,
+    parts: Sequence[Sequence[int]],
+    data: DataOptions,
+) -> dict[str, str]:
+    """{id: cluster of look-alike pictures}, empty where no part needs it: neighbouring frames of a
+    film are not independent, so that an interval over single pictures would be too narrow."""
+    groups = held_out.evaluation.groups
+    lone = any(len(part) > 1 and len({groups[i] for i in part}) == 1 for part in parts)
+    if not lone or len(groups) > MOST_COMPARED:
+        return {}
+    splits = task.splits(replace(data, groups="clusters", folds=None))
+    return {record.id: record.group for record in splits.whole.records}
 
 
 def _refuse_other_options(out: Path, config: Config) -> None:
     saved = json.loads((out / "config.json").read_text(encoding="utf-8"))["options"]
     for group, options in config.to_json()["options"].items():
         for name, value in options.items():
-            before = saved.get(group, {}).get(name)
+            before = saved.get(group, {}).get(name, _UNKNOWN)
+            origin = config.origins.get(f"{group}.{name}", "default")
+            if before is _UNKNOWN and origin in ("default", "task default"):
+                continue  # an option that came with a later version, and that nobody asked for
             if f"{group}.{name}" not in _MACHINE and before != value:
                 raise UsageError(
                     f"{out} was trained with {group}.{name}={before!r}, not {value!r}: choose "

@@ -2,12 +2,15 @@
 
 import copy
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from img2img.config import TrainOptions
+from img2img.errors import UsageError
 
 
 def make_optimizer(network: nn.Module, options: TrainOptions) -> torch.optim.Optimizer:
@@ -77,6 +80,16 @@ class Ema:
         for key in state.keys() - set(floats):
             self.tensors[key].copy_(state[key])
 
+    @contextmanager
+    def swapped_in(self, network: nn.Module) -> Iterator[None]:
+        """The average in the place of the network's weights, for a while."""
+        trained = {key: value.detach().clone() for key, value in network.state_dict().items()}
+        network.load_state_dict(self.tensors)
+        try:
+            yield
+        finally:
+            network.load_state_dict(trained)
+
 
 class Teacher:
     """The moving average as a network in evaluation mode: it labels what nobody has labelled.
@@ -95,6 +108,19 @@ class Teacher:
         with torch.no_grad():
             maps: Tensor = self.network(image)
         return maps
+
+
+def make_teacher(network: nn.Module, objective: nn.Module, ema: Ema | None) -> Teacher | None:
+    """The teacher, where a term of the objective asks for its opinion.
+
+    Raises:
+        UsageError: a term asks, and there is no average.
+    """
+    if not any(getattr(term, "needs_teacher", False) for term in objective.modules()):
+        return None
+    if ema is None:
+        raise UsageError("learning from pictures without labels needs train.ema, such as 0.99.")
+    return Teacher(network, ema)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -16,8 +16,8 @@ _CHUNK = 20
 
 
 def polish(trainer: "Trainer") -> bool:
-    """Minimises the objective on one augmented batch and puts the result into the network; false,
-    with the network as it was, if a signal arrived meanwhile.
+    """Minimises the objective on one augmented batch, from the moving average where there is one,
+    and puts the result into the network; false, with the network as it was, if a signal arrived.
 
     Full-batch L-BFGS with a strong Wolfe line search (Nocedal, Wright: Numerical Optimization,
     2006, algorithms 7.5 and 3.5). In float64 by default: in float32 it stalls once the loss
@@ -25,7 +25,10 @@ def polish(trainer: "Trainer") -> bool:
     """
     options, device = trainer.options, trainer.runtime.device
     kind = torch.float64 if options.polish_float64 else torch.float32
-    network = copy.deepcopy(trainer.network).to(kind).eval()
+    network = copy.deepcopy(trainer.network)
+    if trainer.ema is not None:
+        network.load_state_dict(trainer.ema.tensors)
+    network.to(kind).eval()
     # L-BFGS flattens gradients with view(), which channels-last ones refuse.
     network.to(memory_format=torch.contiguous_format)
     batch = {key: value.to(device) for key, value in _fixed_batch(trainer).items()}

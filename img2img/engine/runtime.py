@@ -223,6 +223,14 @@ def seed_step(seed: int, step: int, rank: int) -> None:
         torch.cuda.manual_seed_all(number)
 
 
+def ran_out_of_memory(error: RuntimeError) -> bool:
+    """Whether the device, or the CPU's allocator, had no room."""
+    import torch
+
+    on_cpu = "can't allocate memory" in str(error).lower()
+    return on_cpu or isinstance(error, torch.OutOfMemoryError)
+
+
 def use_exact_fp32(*, exact: bool) -> None:
     """TF32 off for tasks that must be exact, on for the others."""
     import torch

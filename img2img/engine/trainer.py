@@ -3,7 +3,6 @@
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +11,19 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from img2img.config import Config
-from img2img.data.cache import PixelCache
-from img2img.data.loader import Encoder, Loader
+from img2img.data.loader import make_loader
 from img2img.data.sample import Dataset
-from img2img.engine.checkpoint import FILE, Checkpoint, read_checkpoint, write_checkpoint
+from img2img.engine.checkpoint import restore, save
 from img2img.engine.diagnosis import diagnose_nan
-from img2img.engine.evaluate import collect, measure_rows
 from img2img.engine.events import Event, Finished, Listener, Noted, Started, Stepped, Validated
-from img2img.engine.optim import (
-    Ema,
-    Teacher,
-    lr_factor,
-    make_optimizer,
-    optimizer_tensors,
-    restore_optimizer,
-)
+from img2img.engine.optim import Ema, lr_factor, make_optimizer, make_teacher
 from img2img.engine.polish import polish
 from img2img.engine.progress import Budget, Progress, Window
-from img2img.engine.runtime import Runtime, Signals, caught_signals, seed_step
-from img2img.errors import DataError, Interrupted, RunError, UsageError
+from img2img.engine.runtime import Runtime, Signals, caught_signals, ran_out_of_memory, seed_step
+from img2img.errors import Interrupted, RunError
+from img2img.inference.evaluate import collect, measure_rows
 from img2img.inference.predictor import Predictor
-from img2img.inference.torch_session import PREFIX, TorchSession
+from img2img.inference.torch_session import TorchSession
 from img2img.inference.weights import Card
 from img2img.models.network import Network
 from img2img.tasks.base import Task
@@ -77,13 +68,17 @@ class Trainer:
         self.objective = task.objective().to(runtime.device)
         if self.options.channels_last:
             self.network.to(memory_format=torch.channels_last)
+        self.frozen_stages = self.network.first_stages(self.options.frozen_stages)
         self.optimizer = make_optimizer(self.network, self.options)
         self.ema = Ema(self.network, self.options.ema) if self.options.ema else None
-        self.teacher = self._make_teacher()
+        self.teacher = make_teacher(self.network, self.objective, self.ema)
         self.scaler = torch.amp.GradScaler(
             runtime.device.type, enabled=self.options.precision == "fp16"
         )
-        self.loader = self._make_loader()
+        self.loader = make_loader(
+            task.targets, train, self.options, cache=run / "cache" / "pixels.u8",
+            rank=runtime.rank, world=runtime.world, pin=runtime.device.type == "cuda",
+        )  # fmt: skip
         self.model = self._wrapped()
         self.budget = Budget(self.options, self.loader.steps_per_epoch)
         self.window = Window()
@@ -133,7 +128,7 @@ class Trainer:
     def epoch(self) -> str:
         """Trains to the end of the epoch, or of the budget; says which."""
         progress = self.progress
-        self._freeze_encoder(progress.epoch < self.options.freeze_encoder_epochs)
+        self._freeze()
         self._to_training_mode()
         batches = self.loader.epoch(progress.epoch, skip=progress.step_in_epoch)
         for batch in self.window.timed(batches):
@@ -236,39 +231,24 @@ class Trainer:
         count = min(len(self.val), self.options.val_samples or len(self.val))
         if count == 0:
             return {}
-        trained = self._swap_in_average()
-        # Batch statistics are each process's own until the next step; the leader's are saved.
-        self.runtime.copy_from_leader(self.network.buffers())
-        session = TorchSession(self.network, self.runtime.device, self.card, name="training")
-        predictor = Predictor(self.task, session)
-        mine = range(self.runtime.rank, count, self.runtime.world)
-        rows = measure_rows(self.task, lambda s: predictor.run(s.image), self.val, mine)
-        metrics = collect(self.runtime.gather(rows)).metrics(self.task)
-        if trained is not None:
-            self.network.load_state_dict(trained)
+        with self.ema.swapped_in(self.network) if self.ema else nullcontext():
+            # Batch statistics are each process's own until the next step; the leader's are saved.
+            self.runtime.copy_from_leader(self.network.buffers())
+            session = TorchSession(self.network, self.runtime.device, self.card, name="training")
+            predictor = Predictor(self.task, session)
+            mine = range(self.runtime.rank, count, self.runtime.world)
+            rows = measure_rows(self.task, lambda s: predictor.run(s.image), self.val, mine)
+            metrics = collect(self.runtime.gather(rows)).metrics(self.task)
         self._to_training_mode()
         return metrics
-
-    def _swap_in_average(self) -> dict[str, Tensor] | None:
-        """Puts the moving average into the network; gives what was there, if anything changed."""
-        if self.ema is None:
-            return None
-        trained = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-        self.network.load_state_dict(self.ema.tensors)
-        return trained
 
     def _polish_is_due(self) -> bool:
         return self.options.polish_steps > 0 and not self.progress.polished
 
     def _polish(self) -> None:
         """The closing phase: L-BFGS on one fixed batch, validated like an epoch."""
-        is_done = True
-        if self.runtime.leads:
-            trained = self._swap_in_average()
-            is_done = polish(self)
-            if trained is not None and not is_done:
-                self.network.load_state_dict(trained)
-        if self.runtime.agree(not is_done)[0]:
+        is_stopped = self.runtime.leads and not polish(self)
+        if self.runtime.agree(is_stopped)[0]:
             raise self.interrupted()  # `last/` holds the weights from before
         self.runtime.copy_from_leader(self.network.state_dict().values())
         if self.ema is not None:
@@ -304,9 +284,7 @@ class Trainer:
 
     def _halve_micro_batch(self, error: RuntimeError, n: int) -> None:
         """Makes room after memory ran out; any other error, or nothing left to halve, goes on."""
-        words = str(error).lower()
-        ran_out = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in words
-        if not ran_out:
+        if not ran_out_of_memory(error):
             raise error
         size = self.progress.micro_batch or n
         if size == 1 or self.runtime.world > 1:
@@ -330,60 +308,14 @@ class Trainer:
 
     # ---- saving and resuming
 
-    def checkpoint(self, *, whole: bool) -> Checkpoint:
-        """The weights to use, with the training's own state where `whole`."""
-        trained = dict(self.network.state_dict())
-        used = trained if self.ema is None else self.ema.tensors
-        tensors = {f"{PREFIX}{key}": value for key, value in used.items()}
-        state: dict[str, Any] = {"step": self.progress.step}
-        if whole:
-            tensors |= {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
-            if self.ema is not None:
-                tensors |= {f"raw.{key}": value for key, value in trained.items()}
-            tensors |= {f"optimizer.{k}": v for k, v in optimizer_tensors(self.optimizer).items()}
-            scale = self.scaler.state_dict() if self.scaler.is_enabled() else None
-            state = asdict(replace(self.progress, loss_scale=scale, elapsed_s=self.elapsed_s()))
-        facts = {"step": self.progress.step, "val": {self.task.best.metric: self.progress.best}}
-        card = replace(self.card, facts=self.card.facts | facts)
-        return Checkpoint(card=card, tensors=tensors, state=state)
-
     def resume(self) -> None:
-        """Goes on from `last/` exactly where it stopped.
-
-        Raises:
-            DataError: nothing was saved yet.
-            WeightsError: the checkpoint is damaged.
-        """
-        path = self.run / "last" / FILE
-        if not path.is_file():
-            raise DataError(
-                f"{self.run} was stopped before its first save: delete it and train anew."
-            )
-        saved = read_checkpoint(path)
-        weights = saved.part(PREFIX)
-        self.network.load_state_dict(saved.part("raw.") or weights)
-        if self.ema is not None:
-            for key, value in weights.items():
-                self.ema.tensors[key].copy_(value)
-        self.objective.load_state_dict(saved.part("objective."))
-        restore_optimizer(self.optimizer, saved.part("optimizer."))
-        self.progress = Progress(**saved.state)
-        if self.progress.loss_scale is not None:
-            self.scaler.load_state_dict(self.progress.loss_scale)
+        """Goes on from `last/` exactly where it stopped; raises what `restore` does."""
+        restore(self)
 
     def _save(self, name: str) -> None:
+        """Writes `last/`, the whole training, or `best/`, its weights."""
         self._saved_at_s = time.perf_counter()
-        checkpoint = self.checkpoint(whole=name == "last")
-        good = all(
-            torch.isfinite(v).all() for v in checkpoint.tensors.values() if v.is_floating_point()
-        )
-        if not good:
-            raise RunError(diagnose_nan(self, ["a saved tensor"], []))
-        if self.runtime.leads:
-            write_checkpoint(self.run / name / FILE, checkpoint)
-            if name == "best":
-                # It would answer for the weights before these.
-                (self.run / "best.onnx").unlink(missing_ok=True)
+        save(self, name)
 
     def _save_is_due(self) -> bool:
         if self.options.save_every is not None:
@@ -417,32 +349,6 @@ class Trainer:
             Started(facts=facts, step=self.progress.step, total_steps=self.budget.total_steps)
         )
 
-    def _make_loader(self) -> Loader:
-        options, world = self.options, self.runtime.world
-        if options.batch_size % world:
-            raise UsageError(
-                f"--batch-size {options.batch_size} cannot be shared out over {world} processes."
-            )
-        cache = PixelCache(self.train, self.run / "cache" / "pixels.u8", budget_mb=options.cache_mb)
-        on_gpu = self.runtime.device.type == "cuda"
-        return Loader(
-            Encoder(self.task.targets, cache, options.seed),
-            batch_size=options.batch_size,
-            epoch_size=options.epoch_size,
-            rank=self.runtime.rank,
-            world=world,
-            workers=options.workers if options.workers is not None else 0,
-            pin=on_gpu,
-        )
-
-    def _make_teacher(self) -> Teacher | None:
-        """The average as a network, where a term of the objective asks for its opinion."""
-        if not any(getattr(term, "needs_teacher", False) for term in self.objective.modules()):
-            return None
-        if self.ema is None:
-            raise UsageError("learning from pictures without labels needs train.ema, such as 0.99.")
-        return Teacher(self.network, self.ema)
-
     def _wrapped(self) -> nn.Module:
         """The network as the loop calls it; what is saved is always `self.network`."""
         if self.options.compile and self.network._compiled_call_impl is None:
@@ -454,20 +360,27 @@ class Trainer:
             self.network, device_ids=[self.runtime.device] if on_gpu else None
         )
 
-    def _freeze_encoder(self, frozen: bool) -> None:  # noqa: FBT001
+    def _frozen(self) -> list[nn.Module]:
+        """What this epoch does not train: first the encoder, later its first stages."""
         encoder = self.network.encoder
-        if encoder is None or next(encoder.parameters()).requires_grad is not frozen:
-            return
-        encoder.requires_grad_(not frozen)
-        # The wrapper looks at requires_grad when it is built.
-        self.model = self._wrapped()
+        if encoder is not None and self.progress.epoch < self.options.freeze_encoder_epochs:
+            return [encoder]
+        return self.frozen_stages
+
+    def _freeze(self) -> None:
+        learned = [p.requires_grad for p in self.network.parameters()]
+        self.network.requires_grad_()
+        for layer in self._frozen():
+            layer.requires_grad_(False)
+        if learned != [p.requires_grad for p in self.network.parameters()]:
+            # The wrapper looks at requires_grad when it is built.
+            self.model = self._wrapped()
 
     def _to_training_mode(self) -> None:
-        """Training mode, but for a frozen encoder: its batch statistics stay as well."""
+        """Training mode, but for frozen layers: their batch statistics stay as well."""
         self.network.train()
-        encoder = self.network.encoder
-        if encoder is not None and not next(encoder.parameters()).requires_grad:
-            encoder.eval()
+        for layer in self._frozen():
+            layer.eval()
 
     def autocast(self) -> torch.autocast:
         """The context of a forward pass in the run's precision."""

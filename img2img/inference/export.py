@@ -17,6 +17,7 @@ from img2img.data.sample import Dataset, Image
 from img2img.errors import RunError
 from img2img.inference.predictor import Predictor
 from img2img.inference.session import OnnxSession, Session
+from img2img.inference.simplify import simplify
 from img2img.inference.weights import KEY, Card
 from img2img.models.network import Network
 from img2img.tasks.base import Task
@@ -70,6 +71,7 @@ def export_onnx(network: Network, card: Card, path: Path) -> None:
                 opset_version=OPSET,
                 dynamo=False,
             )
+        simplify(beside, stride=network.stride)
         write_card(beside, card)
         compare(network, beside)
         beside.replace(path)
@@ -122,8 +124,11 @@ def export_int8(source: Path, card: Card, path: Path, pictures: Sequence[Image])
     write_card(path, replace(card, facts=card.facts | {"numbers": "int8"}))
 
 
-_LEAST_VALUES = 64
-"""Tensors with fewer values stay in fp32: they weigh nothing, and scales are among them."""
+_LEAST_ROUNDED = 64
+"""Tensors with fewer values stay as they are: they weigh nothing, and scales are among them."""
+_LEAST_CAST = 4096
+"""Tensors with fewer values are rounded, but stored in fp32: a cast costs more time to open than
+it saves bytes."""
 
 
 def export_fp16(source: Path, card: Card, path: Path) -> None:
@@ -133,10 +138,14 @@ def export_fp16(source: Path, card: Card, path: Path) -> None:
     casts = []
     for tensor in model.graph.initializer:
         values = onnx.numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < _LEAST_VALUES:
+        if values.dtype != np.float32 or values.size < _LEAST_ROUNDED:
             continue
         name, stored = tensor.name, f"{tensor.name}.fp16"
-        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), stored))
+        rounded = values.astype(np.float16)
+        if values.size < _LEAST_CAST:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(rounded.astype(np.float32), name))
+            continue
+        tensor.CopyFrom(onnx.numpy_helper.from_array(rounded, stored))
         casts.append(onnx.helper.make_node("Cast", [stored], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]

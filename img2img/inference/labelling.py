@@ -1,26 +1,36 @@
-"""Proposals of masks for pictures without labels: clusters that are named, or a sure network."""
+"""Proposals of masks for pictures without labels: regions that are named, or a sure network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from img2img.data.sample import Image
+from img2img.data.sample import Image, Sample
 from img2img.data.view import View
 from img2img.inference.predictor import Predictor
 from img2img.vision.classes import IGNORE, Classes
-from img2img.vision.clusters import colour_position_features, kmeans_regions, named
+from img2img.vision.clusters import (
+    Examples,
+    Features,
+    Labels,
+    colour_position_features,
+    examples_in,
+    kmeans_regions,
+    named,
+    named_by_examples,
+)
 from img2img.vision.eggs_and_pans import name_region
 
 if TYPE_CHECKING:
     from torch import nn
 
-Method = Literal["kmeans", "encoder-kmeans", "model"]
 Proposer = Callable[[Image], Classes]
 """(H, W, 3) uint8 RGB to (H, W) class indices, `IGNORE` where it has no opinion."""
+Segmenter = Callable[[Image], tuple[Labels, Features]]
+"""(H, W, 3) uint8 RGB to (h, w) int32 regions and (h', w', C) float32 features by which regions are
+compared, both of the whole picture at any size."""
 
 WORKING_SIDE_PX = 256
 """Longest side at which pixels are clustered; outlines are no finer than that."""
@@ -36,21 +46,49 @@ class Clustering:
     seed: int = 0
 
 
-def by_colour(clustering: Clustering) -> Proposer:
-    """Proposals from k-means on colour and position; regions are named by colour and shape."""
+def by_rule(segment: Segmenter) -> Proposer:
+    """Regions named background, egg or pan by their colour and shape."""
+    return lambda image: named(image, segment(image)[0], name_region)
+
+
+def by_examples(segment: Segmenter, examples: Examples) -> Proposer:
+    """Regions named as the examples nearest to them; both come from the same `segment`."""
+    return lambda image: named_by_examples(image, *segment(image), examples)
+
+
+def by_model(predictor: Predictor, confidence: float) -> Proposer:
+    """A trained network's classes where its confidence reaches `confidence`, else `IGNORE`."""
 
     def propose(image: Image) -> Classes:
-        def features(small: Image) -> NDArray[np.float32]:
-            return colour_position_features(small, clustering.position_weight)
-
-        return _clustered(image, features, clustering)
+        result: Any = predictor.run(image)
+        return np.where(result.confidence >= confidence, result.classes, IGNORE).astype(np.uint8)
 
     return propose
 
 
-def by_encoder(encoder: str, clustering: Clustering) -> tuple[Proposer, str]:
-    """Proposals from k-means on the features of a pretrained encoder, and a sentence on where its
-    weights came from.
+def examples_of(segment: Segmenter, samples: Iterable[Sample], n_classes: int) -> Examples:
+    """The regions of labelled pictures, one at least; none where no pixel has a label."""
+    found = [
+        examples_in(*segment(sample.image), sample.labels["classes"].astype(np.uint8), n_classes)
+        for sample in samples
+    ]
+    return Examples(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def by_colour(clustering: Clustering) -> Segmenter:
+    """Regions from k-means on colour and position; they are compared by colour."""
+
+    def segment(image: Image) -> tuple[Labels, Features]:
+        features = colour_position_features(_shrunk(image), clustering.position_weight)
+        labels = kmeans_regions(features, clustering.n_clusters, clustering.seed)
+        return labels, features[..., :3]
+
+    return segment
+
+
+def by_encoder(encoder: str, clustering: Clustering) -> tuple[Segmenter, str]:
+    """Regions from k-means on the features of a pretrained encoder, by which they are also
+    compared, and a sentence on where its weights came from.
 
     Features of strides 4, 8 and 16 are brought to stride 4, each scaled to unit length.
 
@@ -64,38 +102,23 @@ def by_encoder(encoder: str, clustering: Clustering) -> tuple[Proposer, str]:
     built = build(name, options_type(name)(name=name), ClassHead(2), pretrained=True)
     network = built.network.eval()
 
-    def propose(image: Image) -> Classes:
-        return _clustered(image, lambda small: _encoder_features(network, small), clustering)
+    def segment(image: Image) -> tuple[Labels, Features]:
+        features = _encoder_features(network, _shrunk(image))
+        return kmeans_regions(features, clustering.n_clusters, clustering.seed), features
 
-    return propose, built.note
-
-
-def by_model(predictor: Predictor, confidence: float) -> Proposer:
-    """A trained network's classes where its confidence reaches `confidence`, else `IGNORE`."""
-
-    def propose(image: Image) -> Classes:
-        result: Any = predictor.run(image)
-        return np.where(result.confidence >= confidence, result.classes, IGNORE).astype(np.uint8)
-
-    return propose
+    return segment, built.note
 
 
-def _clustered(
-    image: Image, features: Callable[[Image], NDArray[np.float32]], clustering: Clustering
-) -> Classes:
+def _shrunk(image: Image) -> Image:
+    """The picture with a longest side of at most `WORKING_SIDE_PX`."""
     height, width = image.shape[:2]
-    side = min(WORKING_SIDE_PX, max(height, width))
-    view = View.letterbox(height, width, side)
-    rows, columns = (slice(start, start + n) for start, n in zip((view.top, view.left), view.inner,
-                                                                 strict=True))  # fmt: skip
-    small = np.ascontiguousarray(view.apply(image)[rows, columns])
-    labels = kmeans_regions(features(small), clustering.n_clusters, clustering.seed)
-    canvas = np.zeros((side, side), np.uint8)
-    canvas[rows, columns] = named(small, labels, name_region)
-    return view.restore_classes(canvas)
+    if max(height, width) <= WORKING_SIDE_PX:
+        return image
+    rows, columns = View.letterbox(height, width, WORKING_SIDE_PX).inner
+    return np.asarray(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _encoder_features(network: "nn.Module", image: Image) -> NDArray[np.float32]:
+def _encoder_features(network: "nn.Module", image: Image) -> Features:
     """(H, W, C) float32."""
     import torch
     from torch.nn import functional as F

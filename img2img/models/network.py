@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from img2img.errors import UsageError
+
 
 class Head(nn.Module):
     """What the network puts out, and how it is decoded.
@@ -136,6 +138,41 @@ class Network(nn.Module):
             # On the device and in the parameters' own type: pictures travel as bytes.
             image = image.permute(0, 3, 1, 2).to(self.mean.dtype) / 255
         return (image - self.mean) / self.std
+
+    def first_stages(self, n: int) -> list[nn.Module]:
+        """The encoder's layers, from the picture on, up to the last one that gives maps of at least
+        1/2^n of the picture's side; none where n is 0.
+
+        Raises:
+            UsageError: there is no encoder.
+        """
+        if n == 0:
+            return []
+        encoder = self.encoder
+        if encoder is None:
+            raise UsageError(
+                "train.frozen_stages needs a model with an encoder, such as unet:resnet18."
+            )
+        side = 128
+        passed: list[nn.Module] = []
+        n_large = 0
+
+        def note(layer: nn.Module, _: Any, output: Any) -> None:
+            nonlocal n_large
+            passed.append(layer)
+            is_map = isinstance(output, Tensor) and output.ndim == 4
+            if is_map and output.shape[-1] << n >= side:
+                n_large = len(passed)
+
+        leaves = [layer for layer in encoder.modules() if not any(layer.children())]
+        hooks = [leaf.register_forward_hook(note) for leaf in leaves]
+        was_training = encoder.training
+        with torch.no_grad():
+            encoder.eval()(torch.zeros(1, 3, side, side, device=self.mean.device))
+        encoder.train(was_training)
+        for hook in hooks:
+            hook.remove()
+        return passed[:n_large]
 
     @property
     def encoder(self) -> nn.Module | None:

@@ -88,18 +88,19 @@ def grid(pictures: Sequence[Image], columns: int) -> Image:
 # ---- what is shown of a sample
 
 
-def panels(task: Task[Any, Any], sample: Sample, result: Any) -> list[Panel]:
-    """Input, answer, truth where it is known, and their difference where both are pictures."""
-    answer = task.picture(result)
+def panels(task: Task[Any, Any], sample: Sample, result: Any, *, figure: str = "") -> list[Panel]:
+    """Input, answer with its figure, truth where it is known, and the difference of those two
+    where they are shown as pictures."""
     shown = [
         Panel(caption="input", image=to_rgb(sample.image)),
-        Panel(caption="answer", image=_shown(task, sample, result)),
-    ]
+        Panel(caption=f"answer: {figure}" if figure else "answer",
+              image=_shown(task, sample, result)),
+    ]  # fmt: skip
     true_result = task.truth(sample)
     if true_result is None:
         return shown
-    truth = task.picture(true_result)
     shown.append(Panel(caption="truth", image=_shown(task, sample, true_result)))
+    answer, truth = (_picture(task, one) for one in (result, true_result))
     if answer is not None and truth is not None and answer.shape[:2] == truth.shape[:2]:
         image, scale = error_picture(answer, truth)
         shown.append(Panel(caption=scale, image=image))
@@ -134,8 +135,13 @@ def error_picture(a: Image, b: Image) -> tuple[Image, str]:
     return cast(Image, heat), f"error: black 0, yellow {reach} of 255"
 
 
+def _picture(task: Task[Any, Any], result: Any) -> Image | None:
+    """The result as a picture, if it is to be seen as one."""
+    return None if task.is_shown_drawn else task.picture(result)
+
+
 def _shown(task: Task[Any, Any], sample: Sample, result: Any) -> Image:
-    picture = task.picture(result)
+    picture = _picture(task, result)
     return to_rgb(task.draw(sample.image, result) if picture is None else picture)
 
 

@@ -1,8 +1,10 @@
 """One self-contained page: no script, no address, readable on a phone, in light and in dark."""
 
 import base64
+import os
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 from typing import cast
 
 import cv2
@@ -45,6 +47,8 @@ tbody th { font-weight: 500; }
 .figures th, .figures td { white-space: nowrap; }
 .figures th + th, .figures td { text-align: right; }
 tr.main > * { font-weight: 700; }
+.heat th + th, .heat td { text-align: right; padding: .3rem .75rem; }
+.heat td { background: rgb(37 99 235 / calc(var(--heat, 0) * .55)); }
 td small, th small { display: block; font-weight: 400; }
 details { margin: .75rem 0; } summary { cursor: pointer; padding: .25rem 0; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr));
@@ -78,6 +82,18 @@ def page(title: str, sections: Iterable[str]) -> str:
     )
 
 
+def write_page(path: Path, title: str, sections: Iterable[str]) -> None:
+    """Writes a page, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written there.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Names of files may hold bytes that are no UTF-8.
+    beside.write_text(page(title, sections), encoding="utf-8", errors="replace")
+    beside.replace(path)
+
+
 def header(title: str, lead: str, facts: Iterable[tuple[str, str]]) -> str:
     """The top of the page from plain text: what it is about, and its main facts as tiles."""
     return f"<header><h1>{escape(title)}</h1>{paragraph(lead, soft=True)}{tiles(facts)}</header>"
@@ -87,6 +103,11 @@ def section(title: str, *parts: str) -> str:
     """Parts, markup, under a heading, plain text; nothing if all parts are empty."""
     body = "\n".join(part for part in parts if part)
     return f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>" if body else ""
+
+
+def subsection(title: str, *parts: str) -> str:
+    """Parts, markup, under a smaller heading, plain text."""
+    return f"<h3>{escape(title)}</h3>{''.join(parts)}"
 
 
 def paragraph(text: str, *, soft: bool = False) -> str:
@@ -127,6 +148,24 @@ def table(
     )
 
 
+def heat_table(columns: Sequence[str], rows: Iterable[tuple[str, Sequence[float | None]]]) -> str:
+    """A table of shares whose cells are the darker the nearer they come to 1.
+
+    Args:
+        columns: plain text; the first one stands over the rows' names.
+        rows: a name and its values in 0…1, None where one is unknown.
+    """
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(map(_heat_cell, values))}</tr>'
+        for name, values in rows
+    )
+    return (
+        f'<div class="wide"><table class="heat"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
 def folded(summary: str, content: str) -> str:
     """Markup that a click unfolds under a line of plain text."""
     return f"<details><summary>{escape(summary)}</summary>{content}</details>"
@@ -150,7 +189,7 @@ def pictures(title: str, shown: Iterable[tuple[str, Image]]) -> str:
         f"<figcaption>{escape(caption)}</figcaption></figure>"
         for caption, image in shown
     )
-    return f'<h3>{escape(title)}</h3><div class="pictures">{figures}</div>'
+    return subsection(title, f'<div class="pictures">{figures}</div>')
 
 
 def data_uri(image: Image) -> str:
@@ -169,6 +208,11 @@ def data_uri(image: Image) -> str:
     )
     kind, data = ("png", png) if len(png) <= len(jpeg) else ("jpeg", jpeg)
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def share(value: float | None) -> str:
+    """A fraction of 1 with four decimals, a dash for None."""
+    return "–" if value is None else f"{value:.4f}"
 
 
 def figure(value: object) -> str:
@@ -197,3 +241,7 @@ def _cell(cell: str | tuple[str, str]) -> str:
         return escape(cell)
     text, remark = cell
     return f"{escape(text)}<small>{escape(remark)}</small>" if remark else escape(text)
+
+
+def _heat_cell(value: float | None) -> str:
+    return f'<td style="--heat:{value or 0.0:.3f}">{share(value)}</td>'

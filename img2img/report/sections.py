@@ -10,12 +10,11 @@ from typing import Any
 
 from img2img.config import DataOptions, ModelOptions, TrainOptions
 from img2img.data.sample import Dataset, Record, Splits
-from img2img.engine.evaluate import Evaluation
+from img2img.inference.evaluate import Evaluation, Metrics
 from img2img.inference.weights import Card
 from img2img.report import html
-from img2img.report.draw import Panel
 from img2img.report.plots import Series, line_chart
-from img2img.tasks.base import Task
+from img2img.tasks.base import Table, Task
 
 _PACKAGES = ("img2img", "torch", "torchvision", "segmentation-models-pytorch", "onnx",
              "onnxruntime", "numpy", "opencv-python-headless")  # fmt: skip
@@ -37,18 +36,7 @@ class Looked:
     samples: Dataset
     n_all: int
     evaluation: Evaluation
-    baselines: Mapping[str, Mapping[str, float | None]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """A sample worth seeing: how it ranks (`best`, `median`, `worst`, or `sample` where there is
-    no rank), its metric, and its pictures."""
-
-    rank: str
-    id: str
-    value: float | None
-    panels: Sequence[Panel]
+    baselines: Mapping[str, Metrics]
 
 
 def head(name: str, task: Task[Any, Any], card: Card, rows: Sequence[Row], splits: Splits) -> str:
@@ -119,41 +107,50 @@ def _plain(rows: Sequence[Row], name: str, factor: float = 1.0) -> Series:
 
 
 def measured(task: Task[Any, Any], looked: Looked) -> str:
-    """The table of metrics with intervals, the baselines beside them."""
-    metrics = looked.evaluation.to_json(task)
-    beside = looked.baselines
-    rows = [
-        [name, html.figure(entry["value"]), _interval(entry),
-         *(html.figure(values.get(name)) for values in beside.values())]
-        for name, entry in metrics.items()
-    ]  # fmt: skip
+    """The table of metrics with intervals, the baselines beside them, and the task's tables."""
     n = len(looked.evaluation.ids)
     where = {"val": "validation", "train": "training"}[looked.part]
     told = f"The best weights on {n} of {looked.n_all} {where} samples"
     told += "; intervals are bootstrap 95 % over groups." if n > 1 else "."
-    if beside:
+    if looked.baselines:
         told += " Beside them the baselines on the same samples."
     seen = "There are no validation samples: the network has learned from these very pictures."
-    columns = ["metric", "value", "95 % interval", *(name.replace("_", " ") for name in beside)]
     return html.section(
         "Metrics",
         html.paragraph(told, soft=True),
         html.paragraph(seen) if looked.part == "train" else "",
-        html.table(columns, rows, figures=True, main=task.best.metric),
+        metrics(looked.evaluation.to_json(task), looked.baselines, main=task.best.metric),
+        *(tabled(name, table) for name, table in looked.evaluation.tables(task).items()),
     )
 
 
-def _interval(entry: Mapping[str, float | None]) -> str:
+def metrics(values: Mapping[str, Metrics], baselines: Mapping[str, Metrics], *, main: str) -> str:
+    """A table of {metric: {value, low, high}} with the baselines beside; `main` stands out."""
+    rows = [
+        [name, html.figure(entry["value"]), _interval(entry),
+         *(html.figure(beside.get(name)) for beside in baselines.values())]
+        for name, entry in values.items()
+    ]  # fmt: skip
+    names = (name.replace("_", " ") for name in baselines)
+    return html.table(["metric", "value", "95 % interval", *names], rows, figures=True, main=main)
+
+
+def tabled(name: str, table: Table) -> str:
+    """A task's table under its name, shares as heat."""
+    columns = [table.corner, *table.columns]
+    rows = list(zip(table.rows, table.to_json()["values"], strict=True))
+    if table.shares:
+        drawn = html.heat_table(columns, rows)
+    else:
+        cells = [[row, *map(html.figure, values)] for row, values in rows]
+        drawn = html.table(columns, cells, figures=True)
+    return html.subsection(name.capitalize(), html.paragraph(table.about, soft=True), drawn)
+
+
+def _interval(entry: Metrics) -> str:
     if entry["low"] is None:
         return "–"
     return f"{html.figure(entry['low'])} … {html.figure(entry['high'])}"
-
-
-def pictured(task: Task[Any, Any], one: Shown) -> str:
-    """One sample's pictures under its rank and figure."""
-    value = f", {task.best.metric} {html.figure(one.value)}"
-    title = f"{one.rank.capitalize()}: {one.id}{value}"
-    return html.pictures(title, [(panel.caption, panel.image) for panel in one.panels])
 
 
 def configuration(config: Mapping[str, Any], task: Task[Any, Any]) -> str:

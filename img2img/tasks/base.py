@@ -48,6 +48,35 @@ class Best:
         return new > old if self.mode == "max" else new < old
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Figures that a metric has too little room for, with names on both sides.
+
+    `values` (rows, columns) float64 are NaN where nothing is known, and `shares` says that they
+    are fractions of 1, which are drawn as heat. `about` tells in a sentence what they are, and
+    `corner` what the names of rows (and columns) are.
+    """
+
+    about: str
+    corner: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: NDArray[np.float64]
+    shares: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain JSON; what is not finite becomes None."""
+        values = [[v if np.isfinite(v) else None for v in row] for row in self.values.tolist()]
+        return {
+            "about": self.about,
+            "corner": self.corner,
+            "rows": list(self.rows),
+            "columns": list(self.columns),
+            "values": values,
+            "shares": self.shares,
+        }
+
+
 class Task(ABC, Generic[O, R]):
     """Adapter between data and the shared machinery, generic over its options and its result.
 
@@ -73,6 +102,8 @@ class Task(ABC, Generic[O, R]):
     """Whether it can learn from pictures without labels, `--pseudo`."""
     result_outputs: ClassVar[tuple[str, ...]] = ()
     """Decoded outputs that a prediction needs; an evaluation gets all of them."""
+    is_shown_drawn: ClassVar[bool] = False
+    """Whether a report shows a result drawn over its picture, although it is a picture itself."""
     name: ClassVar[str] = ""
 
     def __init__(self, options: O, groups: Mapping[str, Any] | None = None) -> None:
@@ -219,6 +250,13 @@ class Task(ABC, Generic[O, R]):
         """
         total = weights.sum()
         return {name: float(weights @ column / total) for name, column in rows.items()}
+
+    def tables(
+        self, rows: Mapping[str, NDArray[np.float64]], weights: NDArray[np.float64]
+    ) -> Mapping[str, Table]:
+        """{name: table} beside the metrics of weighted pictures, of what `summarise` gets: a
+        confusion matrix, figures of each point."""
+        return {}
 
     def baselines(self) -> Mapping[str, Callable[[Sample], R]]:
         """Honest baselines that every evaluation shows beside the network."""

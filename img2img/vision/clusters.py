@@ -1,7 +1,7 @@
 """Proposals without a trained network: pixels clustered by their features, clusters named."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,6 +19,8 @@ _MOST_POINTS = 20_000
 """More say nothing new about a few centres, and take seconds."""
 _LEAST_SHARE = 0.0005
 """Of the picture: smaller parts of a cluster are specks."""
+_N_NEAREST = 5
+"""Examples that name a region together: one alone is often the odd one of its class."""
 
 
 def colour_position_features(image: Image, position_weight: float) -> Features:
@@ -84,8 +86,7 @@ def named(image: Image, labels: Labels, name_region: NameRegion) -> Classes:
     classes = np.zeros(labels.shape, np.uint8)
     for _, index, part in sorted(found, key=lambda one: one[0]):
         classes[part > 0] = index
-    size = (image.shape[1], image.shape[0])
-    return np.asarray(cv2.resize(classes, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    return np.asarray(_at_size(classes, image.shape[:2]), np.uint8)
 
 
 def _parts(labels: Labels) -> list[Image]:
@@ -102,33 +103,84 @@ def _parts(labels: Labels) -> list[Image]:
     return parts
 
 
-class NamedCentres(NamedTuple):
-    """Clusters that have names: `centres` (k, C) float32 and `names` (k,) uint8 classes."""
+class Examples(NamedTuple):
+    """Regions of labelled pictures: `features` (N, C) float32, the mean of each region, and
+    `shares` (N, K) float32 of the classes among its labelled pixels."""
 
-    centres: Features
-    names: Classes
+    features: Features
+    shares: Features
 
     def classes(self, features: Features) -> Classes:
-        """(…) uint8: the names of the centres nearest to features (…, C)."""
-        return self.names[nearest_centres(features, self.centres)]
+        """(M,) uint8: the class that fills most of the examples nearest to features (M, C)."""
+        spread = self.features.std(axis=0)
+        spread[spread == 0] = 1
+        known, asked = self.features / spread, features / spread
+        distances = (known**2).sum(axis=1) - 2 * asked @ known.T
+        nearest = distances.argsort(axis=1, kind="stable")[:, :_N_NEAREST]
+        return np.asarray(self.shares[nearest].mean(axis=1).argmax(axis=1), np.uint8)
 
 
-def named_by_examples(features: Features, classes: Classes, *, k: int, seed: int) -> NamedCentres:
-    """Clusters of the pixels of several pictures together, named by those that have labels.
-
-    A cluster has the class of most of its labelled pixels; without any, that of the nearest cluster
-    that has some.
+def examples_in(labels: Labels, features: Features, truth: Classes, n_classes: int) -> Examples:
+    """The regions of a labelled picture; those without a labelled pixel are left out.
 
     Args:
-        features: (N, C) of the pixels of all pictures.
-        classes: (N,) uint8, `IGNORE` where a pixel has no label; one at least must have one.
-        k: number of clusters.
-        seed: of the clustering.
+        labels: (h, w) clusters, of the whole picture at any size.
+        features: (h', w', C) of the whole picture at any size.
+        truth: (H, W) classes, `IGNORE` where a pixel has no label.
+        n_classes: K.
     """
-    centres = kmeans_centres(features, k, seed)
-    known = classes != IGNORE
-    votes = np.zeros((len(centres), IGNORE), np.int64)
-    np.add.at(votes, (nearest_centres(features[known], centres), classes[known]), 1)
-    voted = np.flatnonzero(votes.any(axis=1))
-    teacher = voted[nearest_centres(centres, centres[voted])]
-    return NamedCentres(centres, votes[teacher].argmax(axis=1).astype(np.uint8))
+    regions = _nested(labels)
+    at_regions = _at_size(truth, regions.shape)
+    known = at_regions != IGNORE
+    codes = regions[known] * n_classes + at_regions[known]
+    n_regions = int(regions.max()) + 1
+    counts = np.bincount(codes, minlength=n_regions * n_classes).reshape(n_regions, n_classes)
+    totals = counts.sum(axis=1)
+    means = _means(regions, features)
+    labelled = totals > 0
+    shares = (counts[labelled] / totals[labelled, None]).astype(np.float32)
+    return Examples(means[labelled], shares)
+
+
+def named_by_examples(
+    image: Image, labels: Labels, features: Features, examples: Examples
+) -> Classes:
+    """(H, W) classes of a picture (H, W, 3): each connected part of each cluster, with its holes,
+    gets the class of the examples nearest to the mean of its features; parts lie over what they
+    are holes of. What is in no part has one name too.
+
+    Args:
+        image: the picture.
+        labels: (h, w) clusters, of the whole picture at any size.
+        features: (h', w', C) of the whole picture at any size, of the kind the examples have.
+        examples: one at least.
+    """
+    regions = _nested(labels)
+    classes = examples.classes(_means(regions, features))[regions]
+    return np.asarray(_at_size(classes, image.shape[:2]), np.uint8)
+
+
+def _nested(labels: Labels) -> Labels:
+    """(h, w) int32: the number, from 1, of the smallest part of a cluster that covers each pixel;
+    0 where none does."""
+    regions = np.zeros(labels.shape, np.int32)
+    parts = sorted(_parts(labels), key=lambda part: -int(part.sum()))
+    for number, part in enumerate(parts, start=1):
+        regions[part > 0] = number
+    return regions
+
+
+def _means(regions: Labels, features: Features) -> Features:
+    """(N, C) float32: the mean of features (h', w', C) in each of N regions; 0 in empty ones."""
+    flat = regions.ravel()
+    counts = np.maximum(np.bincount(flat), 1)
+    planes = (_at_size(features[..., c], regions.shape).ravel() for c in range(features.shape[-1]))
+    sums = [np.bincount(flat, weights=plane) for plane in planes]
+    return (np.stack(sums, axis=1) / counts[:, None]).astype(np.float32)
+
+
+def _at_size(plane: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
+    """(height, width): the nearest values of a plane."""
+    if plane.shape == size:
+        return plane
+    return cv2.resize(plane, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)

@@ -22,6 +22,7 @@ _N_TOLD = 5
 _RAMP_PX = 5
 _NEARBY = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _RAMP_PX + 1, 2 * _RAMP_PX + 1))
 _SOLID = np.ones((3, 3), np.uint8)
+_NONE = np.uint8(255)  # index of no class, and not of the ignored colour either
 
 Flags = NDArray[np.bool_]
 
@@ -52,7 +53,7 @@ def repair(mask: Image, classes: ClassSet) -> Repaired:
     lies, is then part of their edge and no object.
     """
     table = _Table.of(classes)
-    entry, distance = _nearest_value(mask, table, is_grey=classes.is_grey)
+    entry, distance = _nearest_value(mask, table)
     doubtful = distance > _CLOSE_LEVELS
     if classes.ignore is not None:
         doubtful |= (entry == len(classes)) & (distance > _CLOSE_TO_IGNORED_LEVELS)
@@ -108,19 +109,28 @@ def _around(index: int, colours: NDArray[np.int16]) -> tuple[tuple[int, int], ..
     return tuple((int(a), int(b)) for a, b in np.argwhere(np.triu(passed)))
 
 
-def _nearest_value(
-    mask: Image, table: _Table, *, is_grey: bool
-) -> tuple[Classes, NDArray[np.uint8]]:
+def _nearest_value(mask: Image, table: _Table) -> tuple[Classes, NDArray[np.uint8]]:
     """(index into the table, levels from its colour) of every pixel."""
-    if mask.ndim == 2 and is_grey:
-        levels = np.arange(256, dtype=np.int16)[:, None]
-        gaps = np.abs(levels - table.colours[:, 0])
-        looked_up: Any = [
-            cv2.LUT(mask, row.astype(np.uint8)) for row in (gaps.argmin(1), gaps.min(1))
-        ]
+    if mask.ndim == 2:
+        levels = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
+        looked_up: Any = [cv2.LUT(mask, row) for row in _nearest_colour(levels, table)]
         return looked_up[0], looked_up[1]
-    planes = cv2.split(mask) if mask.ndim == 3 else [mask] * 3
-    entry, nearest = np.zeros(mask.shape[:2], np.uint8), np.full(mask.shape[:2], 255, np.uint8)
+    # Neighbours in a row mostly have one colour: each run of equal pixels is looked up once.
+    packed = cv2.cvtColor(np.ascontiguousarray(mask), cv2.COLOR_RGB2RGBA).view(np.uint32).ravel()
+    starts = np.flatnonzero(np.append(True, packed[1:] != packed[:-1]))
+    runs = np.diff(starts, append=packed.size)
+    colours = packed[starts].view(np.uint8).reshape(-1, 4)[:, :3]
+    entry, distance = _nearest_colour(colours, table)
+    return (entry.repeat(runs).reshape(mask.shape[:2]),
+            distance.repeat(runs).reshape(mask.shape[:2]))  # fmt: skip
+
+
+def _nearest_colour(
+    colours: NDArray[np.uint8], table: _Table
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """As `_nearest_value`, of colours (N, 3): two arrays (N,)."""
+    planes = np.ascontiguousarray(colours.T)
+    entry, nearest = np.zeros(len(colours), np.uint8), np.full(len(colours), 255, np.uint8)
     for at, colour in enumerate(table.colours.tolist()):
         gaps = (
             np.maximum(plane, level) - np.minimum(plane, level)
@@ -134,25 +144,31 @@ def _nearest_value(
 
 def _ramps(entry: Classes, doubtful: Flags, table: _Table) -> Flags:
     """Pixels of thin lines that are crossings from one class to another by way of a third."""
-    found = np.zeros_like(doubtful)
-    sure = (~doubtful).astype(np.uint8)
-    present = [at for at in range(len(table.colours)) if cv2.countNonZero(_are(entry, at) & sure)]
-    near: dict[int, NDArray[Any]] = {}
-    for index in present:
-        pairs = [pair for pair in table.around[index] if set(pair) <= set(present)]
-        own = _are(entry, index) & sure
-        thin = own - cv2.morphologyEx(own, cv2.MORPH_OPEN, _SOLID) if pairs else own
-        for one, other in pairs:
-            for at in {one, other} - near.keys():
-                near[at] = cv2.dilate(_are(entry, at) & sure, _NEARBY)
-            found |= (thin & near[one] & near[other]).view(bool)
-    return found
+    found = np.zeros(doubtful.size, bool)
+    labels = np.where(doubtful, _NONE, entry)
+    # The opening of every class at once: what 3 × 3 pixels of one class cover is not thin.
+    solid = cv2.erode(labels, _SOLID) == cv2.dilate(labels, _SOLID)
+    covered = np.asarray(cv2.dilate(solid.view(np.uint8), _SOLID)).view(bool)
+    has_pairs = np.array([bool(pairs) for pairs in table.around])
+    thin = np.flatnonzero(~doubtful & ~covered & has_pairs[entry])
+    kinds, near = entry.ravel()[thin], _near(labels, thin)
+    for index in np.flatnonzero(np.bincount(kinds)).tolist():
+        crosses = np.zeros(len(thin), bool)
+        for one, other in table.around[index]:
+            crosses |= near[one] & near[other]
+        found[thin[crosses & (kinds == index)]] = True
+    return found.reshape(doubtful.shape)
 
 
-def _are(entry: Classes, index: int) -> NDArray[np.uint8]:
-    """1 where the entry is `index`, else 0."""
-    ones: NDArray[np.uint8] = (entry == index).view(np.uint8)
-    return ones
+def _near(labels: Classes, places: NDArray[np.int64]) -> Flags:
+    """(256, N): which labels lie within `_RAMP_PX` of N places, given as flat indices."""
+    rows, columns = np.divmod(places, labels.shape[1])
+    width = labels.shape[1] + 2 * _RAMP_PX
+    framed = np.pad(labels, _RAMP_PX, constant_values=_NONE).ravel()
+    near, each = np.zeros((256, len(places)), bool), np.arange(len(places))
+    for y, x in np.argwhere(_NEARBY).tolist():
+        near[framed[(rows + y) * width + columns + x], each] = True
+    return near
 
 
 def _spread(

@@ -16,9 +16,9 @@ from img2img.config import Config, DataOptions, TaskOptions
 from img2img.data.loader import stack
 from img2img.data.sample import Sample
 from img2img.engine.checkpoint import read_checkpoint, write_checkpoint
-from img2img.engine.evaluate import collect
 from img2img.engine.run import make_card, resolve
 from img2img.engine.runtime import Runtime
+from img2img.inference.evaluate import collect
 from img2img.inference.export import export_onnx
 from img2img.inference.predictor import Predictor
 from img2img.inference.session import OnnxSession

@@ -200,3 +200,22 @@ def test_folds_of_a_folder_that_states_its_parts_are_refused(tmp_path: Path) -> 
         images.write(tmp_path / name, scene(0)[::10, ::10])
     with pytest.raises(UsageError, match=r"data\.folds .* folders train, val or test"):
         picture_splits(DataOptions(folds=2), tmp_path)
+
+
+def test_pictures_that_are_alike_with_other_layouts_are_no_duplicates(tmp_path: Path) -> None:
+    ids = [f"{index}.png" for index in range(4)]
+    for id in ids:
+        images.write(tmp_path / id, scene(0))
+    layouts = np.zeros((4, 20, 20), np.uint8)
+    layouts[0, 2:8, 2:8] = 1
+    layouts[1, 3:9, 2:8] = 1  # moved by a sixth
+    layouts[2, 12:18, 2:8] = 1
+    layouts[3, 12:18, 2:8] = 2  # another class in the same place
+    found = group_names(
+        ids,
+        [tmp_path / id for id in ids],
+        DataOptions(groups="clusters"),
+        tmp_path,
+        lambda: layouts,
+    )
+    assert found == ["0.png", "0.png", "2.png", "3.png"]

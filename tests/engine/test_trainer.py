@@ -332,6 +332,21 @@ def test_the_encoder_stays_for_the_first_epochs(trainer: Make) -> None:
     assert not torch.equal(decoder, made.network.body.decoder[0].weight)  # type: ignore[union-attr,index]
 
 
+def test_frozen_stages_never_learn_and_keep_their_statistics(trainer: Make) -> None:
+    made, _ = trainer(model="unet:mobilenet_v2", model_options={"encoder_weights": "none"},
+                      steps=2, frozen_stages=2)  # fmt: skip
+    encoder = made.network.encoder
+    assert encoder is not None
+    names = {id(value): key for key, value in encoder.state_dict(keep_vars=True).items()}
+    frozen = {names[id(value)] for layer in made.frozen_stages
+              for value in layer.state_dict(keep_vars=True).values()}  # fmt: skip
+    first = {key: value.clone() for key, value in encoder.state_dict().items()}
+    made.fit()
+    same = {key for key, value in encoder.state_dict().items() if torch.equal(value, first[key])}
+    assert frozen == same
+    assert 0 < len(frozen) < len(first) / 2
+
+
 @pytest.mark.parametrize("float64", [True, False])
 def test_polish_lowers_the_loss(float64: bool, trainer: Make) -> None:
     made, events = trainer(steps=40, lr=0.05, polish_steps=60, polish_samples=4, n_train=4,

@@ -1,5 +1,7 @@
 """Captions, sheets and error pictures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from img2img.report.draw import (
     panels,
     side_by_side,
 )
+from img2img.tasks.segmentation import Segmentation, SegmentationOptions
 from img2img.tasks.sobel import Sobel, SobelOptions
 
 
@@ -144,6 +147,17 @@ def test_panels_of_a_picture_task(sample):
     assert [panel.caption for panel in shown] == ["input", "answer", "truth", "error: none"]
     assert np.array_equal(shown[0].image, sample.image)
     assert np.array_equal(shown[2].image[..., 0], truth.image[..., 0])
+
+
+def test_a_class_map_is_shown_drawn_over_the_picture(sample):
+    task = Segmentation(SegmentationOptions())
+    classes = np.zeros((48, 32), np.uint8)
+    classes[10:30, 10:20] = 1
+    labelled = replace(sample, labels={"classes": classes})
+    truth = task.truth(labelled)
+    shown = panels(task, labelled, truth, figure="miou 1")
+    assert [panel.caption for panel in shown] == ["input", "answer: miou 1", "truth"]
+    assert np.array_equal(shown[1].image, task.draw(sample.image, truth))
 
 
 def test_panels_without_a_picture_or_a_truth(sample):

@@ -77,6 +77,16 @@ def test_the_main_row_stands_out():
     assert markup.index('class="main"') > markup.index(">a<")
 
 
+def test_shares_are_drawn_as_heat():
+    markup = html.heat_table([NASTY, "egg"], [("<pan>", [0.25, None])])
+    reader = Reader(markup)
+    assert reader.open == []
+    assert "script" not in reader.tags
+    styles = [value for _, name, value in reader.attributes if name == "style"]
+    assert styles == ["--heat:0.250", "--heat:0.000"]
+    assert reader.texts == [NASTY, "egg", "<pan>", "0.2500", "–"]
+
+
 def test_empty_sections_and_charts_vanish():
     assert html.section("Curves", "", "") == ""
     assert html.charts([("loss", "")]) == ""

@@ -10,8 +10,8 @@ from img2img.config import DataOptions
 from img2img.data import images
 from img2img.data.groups import group_names
 from img2img.data.sample import Dataset, Image, Record, Splits
-from img2img.data.split import PARTS, divide
-from img2img.errors import DataError, InputError, UsageError
+from img2img.data.split import PARTS, divide, refuse_folds
+from img2img.errors import DataError, InputError
 
 _PART_OF_FOLDER = {
     "train": "train",
@@ -115,11 +115,7 @@ def part_indices(
             fold=data.fold,
         )
         return divided, False
-    if data.folds is not None:
-        raise UsageError(
-            "data.folds divides the data anew, but their folders train, val or test already do: "
-            "leave it out."
-        )
+    refuse_folds(data.folds, "their folders train, val or test")
     parts = _stated_indices(ids)
     if "train" in parts and "val" not in parts:
         train = parts["train"]

@@ -1,12 +1,15 @@
 """Pictures with masks, divided by subfolders, by share or into folds."""
 
 import dataclasses
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from img2img.config import DataOptions
 from img2img.data import images
@@ -20,12 +23,16 @@ from img2img.data.formats.folders import (
 from img2img.data.formats.pairs import IMAGES, MASKS, Alone, Found, Labels, Pair, pairs_in
 from img2img.data.groups import GroupsFiles, group_names
 from img2img.data.sample import Dataset, Image, Record, Sample, Splits
-from img2img.errors import DataError, InputError
+from img2img.errors import DataError, InputError, UsageError
 from img2img.vision.classes import IGNORE, ClassSet
 from img2img.vision.masks import Repaired, value_text
 
 UNLABELLED = (64, 64, 64)
-"""What `img2img label` writes where it is not sure: as far from 0 as from 128."""
+"""What `img2img label` writes where it is not sure, if no class lies near: as far from 0 as from
+128."""
+PROPOSALS_FILE = "proposals.json"
+"""What `img2img label` writes beside its masks; `unlabelled` is the value of open pixels."""
+_FAR_LEVELS = 32
 
 # More of a mask than this share is no damage to be repaired; its classes have other values.
 _MOST_UNKNOWN = 0.02
@@ -107,7 +114,8 @@ def mask_splits(data: DataOptions, classes: ClassSet) -> Splits:
     if alone:
         raise _refused(source, len(pairs) + len(alone), [entry.message for entry in alone])
     ids = [pair.id for pair in pairs]
-    groups = group_names(ids, [pair.picture for pair in pairs], data, folder_of(source))
+    pictures = [pair.picture for pair in pairs]
+    groups = group_names(ids, pictures, data, folder_of(source), lambda: layouts_of(pairs, classes))
     parts, stated = part_indices(ids, data, groups)
     records = _index(pairs, groups, classes, source)
     whole = MaskFolder(records, {pair.id: pair.labels for pair in pairs}, classes)
@@ -119,18 +127,83 @@ def mask_splits(data: DataOptions, classes: ClassSet) -> Splits:
     )
 
 
+_LAYOUT_PX = 96
+
+
+def layouts_of(pairs: Sequence[Pair], classes: ClassSet) -> NDArray[np.uint8]:
+    """(N, 96, 96): the classes of every pair's mask in small, pixels without a label being 0.
+
+    Raises:
+        DataError: a picture or mask is unreadable.
+    """
+
+    def layout(pair: Pair) -> Image:
+        try:
+            size = images.read(pair.picture).shape[:2]
+            found = pair.labels.read(size, classes)[0].classes
+        except InputError as error:
+            raise DataError(str(error)) from None
+        known = np.where(found == IGNORE, 0, found)
+        return np.asarray(
+            cv2.resize(known, (_LAYOUT_PX, _LAYOUT_PX), interpolation=cv2.INTER_NEAREST)
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        return np.stack(list(pool.map(layout, pairs)))
+
+
 def unlabelled(folder: Path, classes: ClassSet) -> Dataset:
     """The pictures of a folder without labels: every class is `IGNORE`. Where `masks` lie beside
-    `images`, as `img2img label` writes them, these are read, value 64 meaning no label.
+    `images`, as `img2img label` writes them, these are read; which of their values means no label,
+    its `proposals.json` says.
 
     Raises:
         DataError: missing, empty or unusable data.
     """
     options = DataOptions(source=str(folder), val_share=0, test_share=0)
     if (folder / MASKS).is_dir():
-        known = classes if classes.ignore else dataclasses.replace(classes, ignore=UNLABELLED)
-        return mask_splits(options, known).whole
+        return mask_splits(options, _as_proposed(folder, classes)).whole
     return Unlabelled(picture_splits(options, folder).whole)
+
+
+def with_open_value(classes: ClassSet) -> ClassSet:
+    """The classes with a value for pixels without a label: that which they have, else 64, else
+    the one that is farthest from every class where 64 is within 32 levels of one."""
+    if classes.ignore:
+        return classes
+    taken = np.array(classes.colours, np.int16)
+
+    def gaps(candidates: NDArray[np.int16]) -> NDArray[np.int16]:
+        levels: NDArray[np.int16] = np.abs(candidates[:, None] - taken).max(axis=2).min(axis=1)
+        return levels
+
+    if gaps(np.array([UNLABELLED], np.int16))[0] >= _FAR_LEVELS:
+        return dataclasses.replace(classes, ignore=UNLABELLED)
+    levels = np.arange(0, 256, 1 if classes.is_grey else 17, dtype=np.int16)
+    every = [levels] * 3
+    candidates = np.stack(every if classes.is_grey else np.meshgrid(*every), axis=-1).reshape(-1, 3)
+    red, green, blue = candidates[gaps(candidates).argmax()].tolist()
+    return dataclasses.replace(classes, ignore=(red, green, blue))
+
+
+def _as_proposed(folder: Path, classes: ClassSet) -> ClassSet:
+    """The classes with the value that open pixels have in a folder of `img2img label`."""
+    path = folder / PROPOSALS_FILE
+    if not path.is_file():
+        return with_open_value(classes)
+    texts = [
+        f"{name}:{value_text(colour)}"
+        for name, colour in zip(classes.names, classes.colours, strict=True)
+    ]
+    try:
+        return ClassSet.parse(texts, str(json.loads(path.read_bytes())["unlabelled"]))
+    except UsageError:
+        told = "gives open pixels no value, or that of a class"
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        told = f"cannot be read ({type(error).__name__})"
+    raise DataError(
+        f"{path} {told}: propose the masks again with the classes {described(classes)}."
+    )
 
 
 def find_pairs(source: Path, classes: ClassSet) -> Found:

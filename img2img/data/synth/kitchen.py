@@ -5,7 +5,7 @@ looks alike: white balls and plates, hot plates and lids. Every picture is drawn
 the class of each pixel is exact. Nothing is taken from photographs.
 """
 
-import copy
+from functools import partial
 from math import pi
 from typing import Any, ClassVar
 
@@ -13,13 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.data.sample import Dataset, Image, Record, Sample, Splits
+from img2img.data.sample import Image, Record, Sample, Splits
+from img2img.data.synth.generated import Generated, generated_splits
 from img2img.data.synth.kitchen_canvas import Canvas, Field, Rng, log_uniform
 from img2img.data.synth.kitchen_room import faded
 from img2img.data.synth.kitchen_scene import draw_scene
-
-VERSION = 3
-"""Part of every digest: raise it whenever a change alters a pixel."""
 
 PARTS: tuple[str, ...] = (
     "shell",
@@ -42,36 +40,28 @@ things; patterned tables and rooms; shadows; the camera's faults. Without all th
 no pixel is egg, and without pans none is pan."""
 
 
-class Kitchens(Dataset):
-    """`n` pictures of `size` × `size` pixels; each is a function of `seed` and its index alone.
+class Kitchens(Generated):
+    """Generated kitchens: `pixels` gives RGB and the class (0 background, 1 egg, 2 pan) as a
+    fourth channel.
 
-    `pixels` gives RGB and the class (0 background, 1 egg, 2 pan) as a fourth channel. The indices
-    are `first`, `first + step`, …, so that parts with another `first` share none.
+    Args:
+        without: which of `PARTS` are left out.
+        place: the other arguments of `Generated`.
     """
 
     planes: ClassVar[int] = 4
+    kind = "kitchen"
+    version = 3
 
-    def __init__(
-        self,
-        n: int,
-        *,
-        seed: int,
-        size: int = 256,
-        first: int = 0,
-        step: int = 1,
-        without: frozenset[str] = frozenset(),
-    ) -> None:
+    def __init__(self, n: int, *, without: frozenset[str] = frozenset(), **place: int) -> None:
         if unknown := without - set(PARTS):
             raise ValueError(f"without has {sorted(unknown)}; choose of {', '.join(PARTS)}")
-        indices = range(first, first + n * step, step)
         less = "".join(f"-{part}" for part in sorted(without))
-        super().__init__([_record(index, seed=seed, size=size, less=less) for index in indices])
-        self.seed = seed
+        super().__init__(n, variant=less, **place)
         self.without = without
 
-    def pixels(self, record: Record) -> Image:
-        rng = np.random.default_rng([VERSION, self.seed, record.index])
-        picture, classes = draw_kitchen(rng, record.height, record.width, self.without)
+    def draw(self, rng: np.random.Generator, height: int, width: int) -> Image:
+        picture, classes = draw_kitchen(rng, height, width, self.without)
         return np.dstack([picture, classes])
 
     def sample(self, record: Record, pixels: Image) -> Sample:
@@ -83,16 +73,6 @@ class Kitchens(Dataset):
         )
 
 
-def _record(index: int, *, seed: int, size: int, less: str) -> Record:
-    return Record(
-        id=f"kitchen-{index:06d}",
-        digest=f"kitchens-v{VERSION}-seed{seed}-index{index}-size{size}{less}",
-        height=size,
-        width=size,
-        index=index,
-    )
-
-
 def kitchen_splits(
     n_train: int,
     *,
@@ -102,18 +82,9 @@ def kitchen_splits(
     seed: int = 0,
     without: frozenset[str] = frozenset(),
 ) -> Splits:
-    """Generated kitchens for training, validation and test, of `size` × `size` pixels.
-
-    Each part takes every third index, so that a part may grow and no picture of another changes.
-    """
-    counts = {"train": n_train, "val": n_val, "test": n_test}
-    parts = {
-        part: Kitchens(n, seed=seed, size=size, first=first, step=len(counts), without=without)
-        for first, (part, n) in enumerate(counts.items())
-    }
-    whole = copy.copy(parts["train"])
-    whole.records = tuple(record for part in parts.values() for record in part.records)
-    return Splits(name="generated kitchens", parts=parts, stated=True, whole=whole)
+    """Generated kitchens in three parts, of `size` × `size` pixels."""
+    kitchens = partial(Kitchens, size=size, seed=seed, without=without)
+    return generated_splits(kitchens, n_train=n_train, n_val=n_val, n_test=n_test)
 
 
 def draw_kitchen(

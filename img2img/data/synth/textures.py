@@ -8,8 +8,8 @@ A scene is (H, W, 3) float32 RGB, about 0…1 and free to go beyond, until `_pho
 into a picture.
 """
 
-import copy
 from collections.abc import Callable
+from functools import partial
 from math import ceil, log, pi
 from typing import Any
 
@@ -17,10 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.data.sample import Dataset, Image, Record, Splits
-
-VERSION = 1
-"""Part of every digest: raise it whenever a change below alters a pixel."""
+from img2img.data.sample import Image, Splits
+from img2img.data.synth.generated import Generated, generated_splits
 
 # Any, because OpenCV's stubs promise no more of what they return.
 Scene = NDArray[Any]
@@ -28,49 +26,22 @@ Labels = NDArray[np.int32]
 Rng = np.random.Generator
 
 
-class Textures(Dataset):
-    """`n` pictures of `size` × `size` pixels; each is a function of `seed` and its index alone.
+class Textures(Generated):
+    """Generated textures."""
 
-    The indices are `first`, `first + step`, …, so that parts with another `first` share none.
-    """
+    kind = "texture"
+    version = 1
 
-    def __init__(
-        self, n: int, *, seed: int, size: int = 256, first: int = 0, step: int = 1
-    ) -> None:
-        indices = range(first, first + n * step, step)
-        super().__init__([_record(index, seed=seed, size=size) for index in indices])
-        self.seed = seed
-
-    def pixels(self, record: Record) -> Image:
-        rng = np.random.default_rng([VERSION, self.seed, record.index])
-        return draw_texture(rng, record.height, record.width)
-
-
-def _record(index: int, *, seed: int, size: int) -> Record:
-    return Record(
-        id=f"texture-{index:06d}",
-        digest=f"textures-v{VERSION}-seed{seed}-index{index}-size{size}",
-        height=size,
-        width=size,
-        index=index,
-    )
+    def draw(self, rng: np.random.Generator, height: int, width: int) -> Image:
+        return draw_texture(rng, height, width)
 
 
 def texture_splits(
     n_train: int, *, n_val: int = 64, n_test: int = 64, size: int = 256, seed: int = 0
 ) -> Splits:
-    """Generated pictures for training, validation and test, of `size` × `size` pixels.
-
-    Each part takes every third index, so that a part may grow and no picture of another changes.
-    """
-    counts = {"train": n_train, "val": n_val, "test": n_test}
-    parts = {
-        part: Textures(n, seed=seed, size=size, first=first, step=len(counts))
-        for first, (part, n) in enumerate(counts.items())
-    }
-    whole = copy.copy(parts["train"])
-    whole.records = tuple(record for part in parts.values() for record in part.records)
-    return Splits(name="generated textures", parts=parts, stated=True, whole=whole)
+    """Generated textures in three parts, of `size` × `size` pixels."""
+    textures = partial(Textures, size=size, seed=seed)
+    return generated_splits(textures, n_train=n_train, n_val=n_val, n_test=n_test)
 
 
 def draw_texture(rng: np.random.Generator, height: int, width: int) -> Image:
