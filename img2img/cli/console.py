@@ -124,9 +124,11 @@ class TrainingConsole(AbstractContextManager["TrainingConsole"]):
             case events.Stepped():
                 self._step(event)
             case events.Validated():
-                value = number(event.metrics.get(self._metric))
-                best = ", the best so far" if event.best else ""
-                self._line(f"epoch {event.epoch}, step {event.step}: {self._metric} {value}{best}")
+                told = f"epoch {event.epoch}, step {event.step}"
+                if event.metrics:
+                    best = ", the best so far" if event.best else ""
+                    told += f": {self._metric} {number(event.metrics.get(self._metric))}{best}"
+                self._line(told)
             case events.Pictured(path=path):
                 self._line(f"picture: {path}")
             case events.Finished():

@@ -274,8 +274,8 @@ def _dropped(image: Image, classes: Classes, rng: np.random.Generator) -> tuple[
 
 class Augmenter:
     """Random square windows (side, side), `options.crop` of canvases of `size` pixels, of pictures
-    with their classes: functions of the arguments and the generator alone. Inputs are never written to. Outside of the picture the canvas is black
-    and its class `IGNORE`."""
+    with their classes: functions of the arguments and the generator alone. Inputs are never
+    written to. Outside of the picture the canvas is black and its class `IGNORE`."""
 
     def __init__(self, options: AugmentOptions, *, size: int) -> None:
         self.options = options

@@ -1,10 +1,14 @@
 """Which samples a report shows, and how their files are called."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from img2img.data.images import read
 from img2img.report.draw import Panel
 from img2img.report.gallery import Shown, file_name, ranked, write_sheets
 from img2img.tasks.base import Best
@@ -57,3 +61,12 @@ def testfile_names_are_safe(sample_id):
 def testfile_names_keep_what_they_can():
     assert file_name("texture-000012") == "texture-000012"
     assert file_name("a/b") != file_name("a?b")
+
+
+@pytest.mark.slow
+def test_the_sheet_of_the_docs_can_be_drawn_again(tmp_path):
+    script = Path(__file__).parents[2] / "examples" / "draw_kitchens.py"
+    out = tmp_path / "docs" / "kitchens.jpg"
+    subprocess.run([sys.executable, script, out], check=True, timeout=300)
+    assert read(out).shape[1] > 1500
+    assert out.stat().st_size < 300_000
