@@ -1,6 +1,6 @@
 """What `eval`, `compare` and `export` share: weights measured on a data set."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
