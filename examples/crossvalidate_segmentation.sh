@@ -6,8 +6,12 @@
 set -euo pipefail
 
 data=$1
-out=${2:-runs/crossval-segmentation}
-shift $(($# < 2 ? $# : 2))
+shift
+out=runs/crossval-segmentation
+if [[ ${1:---} != -* ]]; then
+    out=$1
+    shift
+fi
 
 validate() {
     img2img crossval segmentation --data "$data" --image-size 256 --batch-size 8 --lr 1e-3 \
@@ -15,5 +19,5 @@ validate() {
 }
 
 validate --folds 6 --out "$out/scenes" "$@"
-validate --folds 3 --set data.groups=clusters --out "$out/moments" "$@"
+validate --folds 3 --set data.groups=moments --out "$out/moments" "$@"
 validate --folds 3 --set data.groups=none --fold 0 --out "$out/random" "$@"

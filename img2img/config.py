@@ -56,17 +56,19 @@ def option(
 
 
 def check_groups(text: str) -> tuple[str, str]:
-    """(kind, argument) of `data.groups`: the kind is auto, none, clusters, column or pattern.
+    """(kind, argument) of `data.groups`: the kind is auto, none, clusters, moments, column or
+    pattern.
 
     Raises:
         UsageError: the text has another form, or the pattern has no group.
     """
     kind, colon, argument = text.partition(":")
-    if (kind in ("auto", "none", "clusters") and not colon) or (kind == "column" and argument):
+    plain = ("auto", "none", "clusters", "moments")
+    if (kind in plain and not colon) or (kind == "column" and argument):
         return kind, argument
     if kind != "pattern":
         raise UsageError(
-            f"data.groups cannot be {text!r}: choose from auto, none, clusters, column:NAME, "
+            f"data.groups cannot be {text!r}: choose from {', '.join(plain)}, column:NAME, "
             "pattern:REGEX."
         )
     try:
@@ -214,7 +216,8 @@ class DataOptions:
     groups: str = option(
         "auto",
         "What no division tears apart: auto (column `group` of groups.csv, if it is there), none, "
-        "clusters (pictures that look alike), column:NAME or pattern:REGEX (its first group).",
+        "clusters (pictures that look alike), moments (those whose labels are alike as well), "
+        "column:NAME or pattern:REGEX (its first group).",
         check=check_groups,
     )
     folds: int | None = option(

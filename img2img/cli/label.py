@@ -122,12 +122,13 @@ def label(
         evaluation, failures = propose_all(
             adapter, propose, pictures, written, truths=truths, progress=advance
         )
-    metrics = evaluation.metrics(adapter) if evaluation else None
-    n_scored = len(evaluation.ids) if evaluation else 0
-    written.finish({"method": method, "note": note, "n_scored": n_scored, "metrics": metrics})
-    if metrics is not None:
-        title = f"proposals against the masks of {folder} ({n_scored} pictures)"
+    score = {"n_scored": 0, "metrics": None}
+    if evaluation is not None:
+        metrics = evaluation.metrics(adapter)
+        score = {"n_scored": len(evaluation.ids), "metrics": metrics}
+        title = f"proposals against the masks of {folder} ({len(evaluation.ids)} pictures)"
         print_table(["metric", "value"], [[k, number(v)] for k, v in metrics.items()], title=title)
+    written.finish({"method": method, "note": note, **score})
     print(f"value of pixels without a label: {written.unlabelled}")
     print(target)
     for failure in failures:
@@ -194,14 +195,13 @@ def _segmenter(
     if method == "sam":
         import dataclasses
 
-        from img2img.engine.runtime import local_device
         from img2img.inference.sam import Prompting, by_sam
 
         prompting = Prompting(n_side=points)
         if confidence is not None:
             prompting = dataclasses.replace(prompting, least_iou=confidence)
         note = f"masks of {weights} at {points} × {points} points"
-        return by_sam(weights, prompting, device=local_device("auto")), note
+        return by_sam(weights, prompting), note
     if method == "kmeans":
         clustering = Clustering(n_clusters=clusters)
         return by_colour(clustering), "k-means on colour and position"

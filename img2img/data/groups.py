@@ -43,9 +43,8 @@ def group_names(
         ids: what the samples are called.
         paths: their pictures.
         folder: the data, in which `groups.csv` may lie.
-        layouts: gives (N, h, w), what is labelled where in each picture, 0 being nothing: of two
-            pictures that look alike, such as two frames of a camera that stands still, those with
-            other layouts are no duplicates.
+        layouts: gives (N, h, w), what is labelled where in each picture, 0 being nothing, which
+            tells moments apart that look alike, as frames of a camera that stands still do.
 
     Raises:
         DataError: `groups.csv` or, for clusters, a picture is unreadable, or a column is missing.
@@ -57,8 +56,9 @@ def group_names(
     if kind == "pattern":
         matches = [re.search(argument, sample) for sample in ids]
         names = [match[1] if match else None for match in matches]
-    elif kind == "clusters":
-        found = _clusters(_thumbnails(paths), layouts() if layouts else None)
+    elif kind in ("clusters", "moments"):
+        by_layout = layouts() if layouts and kind == "moments" else None
+        found = _clusters(_thumbnails(paths), by_layout)
         names = [ids[first] for first in found]
     elif kind == "none":
         names = [None] * len(ids)

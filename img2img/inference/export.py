@@ -1,10 +1,8 @@
-"""From a network to an `.onnx` file that answers pictures of any size, in fp32 or int8."""
+"""From a network to an `.onnx` file that answers pictures of any size, and what it lost by it."""
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from img2img.data.sample import Dataset, Image
+from img2img.data.sample import Dataset
 from img2img.errors import RunError
 from img2img.inference.predictor import Predictor
 from img2img.inference.session import OnnxSession, Session
@@ -23,10 +21,6 @@ from img2img.models.network import Network
 from img2img.tasks.base import Task
 
 OPSET = 18
-# What is quantised inside the body; normalisation before it and decoding after it stay in fp32.
-_INT8_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Mul", "Concat", "Relu", "Clip",
-             "Sigmoid", "MaxPool", "AveragePool", "GlobalAveragePool", "Resize")  # fmt: skip
-_BODY = "/network/body/"
 
 
 class _Answer(nn.Module):
@@ -94,89 +88,6 @@ def _dynamic_axes(network: Network, card: Card, example: Tensor) -> dict[str, di
     return varying
 
 
-def export_int8(source: Path, card: Card, path: Path, pictures: Sequence[Image]) -> None:
-    """Writes `path`: the exported network `source` quantised statically to int8, a scale for
-    every channel of a weight, the ranges of activations as they are on `pictures`.
-
-    Args:
-        source: what `export_onnx` wrote.
-        pictures: (H, W, 3) uint8 RGB each, as the network sees them in training.
-
-    Raises:
-        RunError: the network has nothing that can be quantised.
-    """
-    from onnxruntime import quantization
-
-    reader: Any = _Calibration(pictures)
-    model = onnx.shape_inference.infer_shapes(onnx.load(source))
-    outside = [node.name for node in model.graph.node if not node.name.startswith(_BODY)]
-    with _silenced():
-        quantization.quantize_static(
-            model,
-            path,
-            reader,
-            op_types_to_quantize=list(_INT8_OPS),
-            per_channel=True,
-            nodes_to_exclude=outside,
-        )
-    if not any(node.op_type == "QuantizeLinear" for node in onnx.load(path).graph.node):
-        raise RunError(f"nothing in {card.model} can be quantised: export it without --int8.")
-    write_card(path, replace(card, facts=card.facts | {"numbers": "int8"}))
-
-
-_LEAST_ROUNDED = 64
-"""Tensors with fewer values stay as they are: they weigh nothing, and scales are among them."""
-_LEAST_CAST = 4096
-"""Tensors with fewer values are rounded, but stored in fp32: a cast costs more time to open than
-it saves bytes."""
-
-
-def export_fp16(source: Path, card: Card, path: Path) -> None:
-    """Writes `path`: the exported network `source` with its weights stored in fp16, half the size.
-    They are cast when the file is opened, so that the arithmetic stays in fp32."""
-    model = onnx.load(source)
-    casts = []
-    for tensor in model.graph.initializer:
-        values = onnx.numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < _LEAST_ROUNDED:
-            continue
-        name, stored = tensor.name, f"{tensor.name}.fp16"
-        rounded = values.astype(np.float16)
-        if values.size < _LEAST_CAST:
-            tensor.CopyFrom(onnx.numpy_helper.from_array(rounded.astype(np.float32), name))
-            continue
-        tensor.CopyFrom(onnx.numpy_helper.from_array(rounded, stored))
-        casts.append(onnx.helper.make_node("Cast", [stored], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    onnx.save(model, path)
-    write_card(path, replace(card, facts=card.facts | {"numbers": "fp16"}))
-
-
-class _Calibration:
-    """Hands pictures to ONNX Runtime's calibration one by one, as its protocol asks."""
-
-    def __init__(self, pictures: Sequence[Image]) -> None:
-        self._pictures = iter(pictures)
-
-    def get_next(self) -> dict[str, Image] | None:
-        picture = next(self._pictures, None)
-        return None if picture is None else {"input": np.ascontiguousarray(picture[None])}
-
-
-@contextmanager
-def _silenced() -> Iterator[None]:
-    """The quantiser talks through the root logger, of matters its callers cannot change."""
-    root = logging.getLogger()
-    before = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        root.setLevel(before)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The task's best metric of an exported file and of the network it came from."""
@@ -198,19 +109,23 @@ def gate(
     """Measures both on the same samples.
 
     Args:
-        tolerance: the share of the reference's figure that may be lost.
+        tolerance: what may be lost: of a share, such as `miou`, in the share itself (0.005 is half
+            a point); of an error or a figure in decibels as a part of the reference's figure.
 
     Raises:
         RunError: the exported form is worse than that, with both figures.
     """
     ours, theirs = (_best_metric(task, session, samples) for session in (reference, exported))
     verdict = Verdict(metric=task.best.metric, reference=ours, exported=theirs, n=len(samples))
-    loss = ours - theirs if task.best.mode == "max" else theirs - ours
-    if not loss <= tolerance * abs(ours):
+    is_gain = task.best.mode == "max"
+    loss = ours - theirs if is_gain else theirs - ours
+    # Half a point of a share is the same loss at every share; of an error, half its size is not.
+    allowed = tolerance * (max(1.0, abs(ours)) if is_gain else abs(ours))
+    if not loss <= allowed:
         raise RunError(
-            f"{verdict.metric} falls from {ours:.6g} (torch) to {theirs:.6g} (exported) on "
-            f"{len(samples)} samples, more than --tolerance {tolerance:g} of it; "
-            "nothing was written."
+            f"{verdict.metric} {'falls' if is_gain else 'rises'} from {ours:.6g} (torch) to "
+            f"{theirs:.6g} (exported) on {len(samples)} samples, by more than {allowed:.3g} "
+            f"(--tolerance {tolerance:g}); nothing was written."
         )
     return verdict
 

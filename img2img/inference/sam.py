@@ -53,7 +53,7 @@ class Prompting:
     batch_size: int = 32
 
 
-def by_sam(folder: str | None, prompting: Prompting, *, device: str = "cpu") -> Segmenter:
+def by_sam(folder: str | None, prompting: Prompting, *, device: str = "auto") -> Segmenter:
     """Regions from the masks of a Segment Anything network; they are compared by its features of
     the picture, each scaled to unit length. Nothing is downloaded.
 
@@ -62,13 +62,16 @@ def by_sam(folder: str | None, prompting: Prompting, *, device: str = "cpu") -> 
     Args:
         folder: what `save_pretrained` of transformers' `SamModel` wrote.
         prompting: how masks are asked for.
-        device: as torch calls it.
+        device: auto (the first CUDA device, else the CPU), cpu, cuda or cuda:N.
 
     Raises:
-        UsageError: no folder is given, or transformers is not installed.
+        UsageError: no folder is given, transformers is not installed, or no such device.
         WeightsError: the folder is missing, foreign or damaged.
     """
-    network = _open(folder).to(device)
+    network = _open(folder)
+    from img2img.inference.torch_session import pick_device
+
+    network.to(pick_device(device))
 
     def segment(image: Image) -> tuple[Labels, Features]:
         import torch

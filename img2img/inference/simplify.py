@@ -120,8 +120,7 @@ def _freeze_sizes(model: onnx.ModelProto, observed: Sequence[Values]) -> None:
     frozen = {
         name: value
         for name, value in first.items()
-        if not name.endswith(_SHAPE)
-        and all(np.array_equal(value, other[name]) for other in others)
+        if not name.endswith(_SHAPE) and all(np.array_equal(value, other[name]) for other in others)
     }
     for node in graph.node:
         for at, name in enumerate(node.output):

@@ -140,8 +140,8 @@ class Network(nn.Module):
         return (image - self.mean) / self.std
 
     def first_stages(self, n: int) -> list[nn.Module]:
-        """The encoder's layers, from the picture on, up to the last one that gives maps of at least
-        1/2^n of the picture's side; none where n is 0.
+        """The encoder's layers that hold numbers (convolutions, norms), from the picture on, up to
+        the last one that gives maps of at least 1/2^n of the picture's side; none where n is 0.
 
         Raises:
             UsageError: there is no encoder.
@@ -164,8 +164,11 @@ class Network(nn.Module):
             if is_map and output.shape[-1] << n >= side:
                 n_large = len(passed)
 
-        leaves = [layer for layer in encoder.modules() if not any(layer.children())]
-        hooks = [leaf.register_forward_hook(note) for leaf in leaves]
+        hooks = [
+            layer.register_forward_hook(note)
+            for layer in encoder.modules()
+            if any(True for _ in (*layer.parameters(recurse=False), *layer.buffers(recurse=False)))
+        ]
         was_training = encoder.training
         with torch.no_grad():
             encoder.eval()(torch.zeros(1, 3, side, side, device=self.mean.device))

@@ -31,6 +31,15 @@ if TYPE_CHECKING:
 EGGS_AND_PANS = ("background:0", "egg:128", "pan:255")
 
 
+def _check_parts(parts: tuple[str, ...]) -> None:
+    from img2img.data.synth.kitchen import PARTS
+    from img2img.errors import unknown_name
+
+    for part in parts:
+        if part not in PARTS:
+            raise unknown_name("part of a kitchen", part, PARTS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentationOptions(TaskOptions):
     """Which classes there are, and what the network is told about its mistakes."""
@@ -50,7 +59,7 @@ class SegmentationOptions(TaskOptions):
     )
     kitchens: int = option(0, "Generated kitchens among the labelled training pictures.", low=0)
     kitchens_without: tuple[str, ...] = option(
-        (), "Parts that generated kitchens leave out, see docs/segmentation.md."
+        (), "Parts that generated kitchens leave out, such as hands,clutter.", check=_check_parts
     )
 
     def __post_init__(self) -> None:
@@ -204,7 +213,7 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
         return Augmenter(self.training["augment"], size=self.options.image_size)
 
     def preview(self, encoded: Arrays) -> list[Image]:
-        return [encoded["image"], self._painted(encoded["image"], encoded["classes"])]
+        return [encoded["image"], tinted(encoded["image"], encoded["classes"])]
 
     # ---- network
 
@@ -260,12 +269,9 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
 
     def draw(self, image: Image, result: Segmented) -> Image:
         """Every class but the background tinted and outlined, with a legend of those present."""
-        painted = self._painted(image, result.classes)
+        painted = tinted(image, result.classes)
         present = [i for i in range(1, len(self.classes)) if (result.classes == i).any()]
         return legend(painted, {self.classes.names[i]: i for i in present})
-
-    def _painted(self, image: Image, classes: Classes) -> Image:
-        return tinted(image, classes)
 
     # ---- measuring
 
@@ -319,9 +325,10 @@ def _truth(sample: Sample) -> Classes:
 def _balanced_weights(train: Dataset, n_classes: int) -> list[float]:
     """A weight a class: the median share of the classes over its own, from up to 256 samples.
 
-    Source: Eigen, Fergus: Predicting depth, surface normals and semantic labels, ICCV 2015.
+    As Eigen, Fergus: Predicting depth, surface normals and semantic labels, ICCV 2015; but a share
+    counts all samples, not only those that have the class.
     """
-    every = max(1, len(train) // 256)
+    every = max(1, -(-len(train) // 256))
     counts = np.zeros(n_classes)
     for index in range(0, len(train), every):
         classes = _truth(train[index])

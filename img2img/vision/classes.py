@@ -40,10 +40,20 @@ class ClassSet:
         """
         pairs = [text.rpartition(":") for text in texts]
         names = tuple(name for name, _, _ in pairs)
-        colours = tuple(_colour(value, f"{name}:{value}") for name, _, value in pairs)
-        none = None if ignore is None else _colour(ignore, ignore)
+        colours = tuple(
+            _colour(value, f"task.classes has {text!r}: write name:value with")
+            for text, (_, _, value) in zip(texts, pairs, strict=True)
+        )
+        none = None
+        if ignore is not None:
+            none = _colour(ignore, f"task.ignore_value cannot be {ignore!r}: write")
         taken = [*colours, *([none] if none else [])]
-        if len(texts) < 2 or len(set(names)) < len(names) or len(set(taken)) < len(taken):
+        if (
+            len(texts) < 2
+            or not all(names)
+            or len(set(names)) < len(names)
+            or len(set(taken)) < len(taken)
+        ):
             raise UsageError(
                 f"task.classes cannot be {','.join(texts)!r}: two or more classes, each with a "
                 "name and a value of its own."
@@ -70,12 +80,10 @@ class ClassSet:
         return table[classes][..., :1] if self.is_grey else table[classes]
 
 
-def _colour(value: str, text: str) -> tuple[int, int, int]:
+def _colour(value: str, told: str) -> tuple[int, int, int]:
     if re.fullmatch(r"#[0-9a-fA-F]{6}", value):
         red, green, blue = bytes.fromhex(value[1:])
         return red, green, blue
     if re.fullmatch(r"[0-9]{1,3}", value) and int(value) <= 255:
         return (int(value),) * 3
-    raise UsageError(
-        f"task.classes has {text!r}: write name:value with a grey value 0…255, or name:#rrggbb."
-    )
+    raise UsageError(f"{told} a grey value 0…255 or a colour #rrggbb.")

@@ -111,13 +111,16 @@ class Examples(NamedTuple):
     shares: Features
 
     def classes(self, features: Features) -> Classes:
-        """(M,) uint8: the class that fills most of the examples nearest to features (M, C)."""
+        """(M,) uint8: the class that fills most of the five examples nearest to each of features
+        (M, C), an example weighing as much as it is near (one over its distance)."""
         spread = self.features.std(axis=0)
         spread[spread == 0] = 1
         known, asked = self.features / spread, features / spread
-        distances = (known**2).sum(axis=1) - 2 * asked @ known.T
-        nearest = distances.argsort(axis=1, kind="stable")[:, :_N_NEAREST]
-        return np.asarray(self.shares[nearest].mean(axis=1).argmax(axis=1), np.uint8)
+        squares = (known**2).sum(axis=1) + (asked**2).sum(axis=1)[:, None] - 2 * asked @ known.T
+        nearest = squares.argsort(axis=1, kind="stable")[:, :_N_NEAREST]
+        distances = np.sqrt(np.maximum(np.take_along_axis(squares, nearest, axis=1), 1e-6))
+        votes = (self.shares[nearest] / distances[..., None]).sum(axis=1)
+        return np.asarray(votes.argmax(axis=1), np.uint8)
 
 
 def examples_in(labels: Labels, features: Features, truth: Classes, n_classes: int) -> Examples:

@@ -202,7 +202,7 @@ def test_folds_of_a_folder_that_states_its_parts_are_refused(tmp_path: Path) -> 
         picture_splits(DataOptions(folds=2), tmp_path)
 
 
-def test_pictures_that_are_alike_with_other_layouts_are_no_duplicates(tmp_path: Path) -> None:
+def test_moments_look_alike_and_have_their_objects_in_the_same_places(tmp_path: Path) -> None:
     ids = [f"{index}.png" for index in range(4)]
     for id in ids:
         images.write(tmp_path / id, scene(0))
@@ -211,11 +211,10 @@ def test_pictures_that_are_alike_with_other_layouts_are_no_duplicates(tmp_path: 
     layouts[1, 3:9, 2:8] = 1  # moved by a sixth
     layouts[2, 12:18, 2:8] = 1
     layouts[3, 12:18, 2:8] = 2  # another class in the same place
-    found = group_names(
-        ids,
-        [tmp_path / id for id in ids],
-        DataOptions(groups="clusters"),
-        tmp_path,
-        lambda: layouts,
-    )
-    assert found == ["0.png", "0.png", "2.png", "3.png"]
+    paths = [tmp_path / id for id in ids]
+
+    def grouped(kind: str) -> list[str]:
+        return group_names(ids, paths, DataOptions(groups=kind), tmp_path, lambda: layouts)
+
+    assert grouped("moments") == ["0.png", "0.png", "2.png", "3.png"]
+    assert grouped("clusters") == ["0.png"] * 4

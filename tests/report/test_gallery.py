@@ -52,13 +52,13 @@ def test_sheets_of_an_earlier_report_go(tmp_path):
 
 
 @pytest.mark.parametrize("sample_id", ["../../etc/passwd", "a/b c.jpg", "..", "日本", "\ud800", ""])
-def testfile_names_are_safe(sample_id):
+def test_file_names_are_safe(sample_id: str) -> None:
     name = file_name(sample_id)
     assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name)
     assert len(name) < 100
 
 
-def testfile_names_keep_what_they_can():
+def test_file_names_keep_what_they_can() -> None:
     assert file_name("texture-000012") == "texture-000012"
     assert file_name("a/b") != file_name("a?b")
 

@@ -114,7 +114,7 @@ def _shell(rng: Rng, look: Field, shape: tuple[int, int]) -> Field:
 
 
 def _peel(rng: Rng, look: Field, shape: tuple[int, int]) -> Field:
-    """(3, h, w): smooth, with the yolk as a faint shade under it."""
+    """(3, h, w): smooth, with a faint shade."""
     field: Field = look * (1 + 0.025 * grain(rng, shape, max(max(shape) / 3, 1)))
     return field
 

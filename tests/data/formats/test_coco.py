@@ -116,10 +116,7 @@ def compressed(runs: list[int]) -> str:
 
 
 def test_compressed_runs_are_read(tmp_path: Path) -> None:
-    assert (
-        compressed([6, 1, 40, 4, 5, 4, 5, 4, 21])
-        == "61X13ol0N000`0"[:3] + compressed([6, 1, 40, 4, 5, 4, 5, 4, 21])[3:]
-    )
+    assert compressed([6, 1, 40, 4, 5, 4, 5, 4, 21]) == "61X13mN000`0"
     plane = np.random.default_rng(0).integers(0, 2, (10, 12)).astype(np.uint8)
     plane[3:8, 2:9] = 0  # a long run
     flat = np.concatenate([[0], plane.T.ravel()])

@@ -1,5 +1,6 @@
 """Folders of pictures and masks as users have them."""
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ from PIL import Image as Pillow
 
 from img2img.config import DataOptions
 from img2img.data import images
-from img2img.data.formats.masks import MaskFolder, mask_splits, unlabelled
+from img2img.data.formats.masks import MaskFolder, mask_splits, unlabelled, with_open_value
 from img2img.data.sample import Splits
 from img2img.errors import DataError, InputError, UsageError
 from img2img.vision.classes import IGNORE, Classes, ClassSet
+from img2img.vision.masks import repair
 
 CLASSES = ClassSet.parse(["background:0", "egg:128", "pan:255"])
 
@@ -361,6 +363,54 @@ def test_masks_of_img2img_label_leave_value_64_open(folder: Path) -> None:
     classes = samples["0.png"].labels["classes"]
     assert (classes[:4] == IGNORE).all()
     np.testing.assert_array_equal(classes[4:], classes_of(0)[4:])
+
+
+def test_open_pixels_get_a_value_far_from_every_class() -> None:
+    assert with_open_value(CLASSES).ignore == (64, 64, 64)
+    assert with_open_value(dataclasses.replace(CLASSES, ignore=(9, 9, 9))).ignore == (9, 9, 9)
+    rng = np.random.default_rng(0)
+    for n_classes in (2, 3, 4):
+        values = sorted(rng.choice(256, n_classes, replace=False).tolist())
+        classes = ClassSet.parse([f"c{value}:{value}" for value in values])
+        opened = with_open_value(classes)
+        assert opened.is_grey
+        value = (opened.ignore or (0,))[0]
+        far = min(abs(value - other) for other in values)
+        assert far >= 32  # four classes leave a gap of 64 levels somewhere, or 32 at an end
+        if min(abs(64 - other) for other in values) >= 32:
+            assert value == 64
+        every = np.array([[*range(n_classes), IGNORE]], np.uint8)
+        np.testing.assert_array_equal(repair(opened.to_mask(every), opened).classes, every)
+
+
+def test_open_pixels_are_told_from_many_classes_and_from_colours() -> None:
+    many = ClassSet.parse([f"c{value}:{value}" for value in range(250)])
+    assert with_open_value(many).ignore == (255, 255, 255)
+    coloured = ClassSet.parse(["road:#404050", "car:#0000ff", "tree:#ffffff"])
+    value = with_open_value(coloured).ignore
+    assert value is not None
+    gaps = np.abs(np.array(coloured.colours) - value).max(axis=1)
+    assert gaps.min() >= 32
+
+
+def test_proposals_say_which_value_is_open(folder: Path) -> None:
+    (folder / "proposals.json").write_text('{"unlabelled": "200"}')
+    mask = CLASSES.to_mask(classes_of(0))
+    mask[:4] = 200
+    images.write(folder / "masks/0.png", mask)
+    samples = {sample.id: sample for sample in unlabelled(folder, CLASSES)}
+    assert (samples["0.png"].labels["classes"][:4] == IGNORE).all()
+
+
+@pytest.mark.parametrize(
+    ("told", "match"),
+    [('{"unlabelled": "128"}', "that of a class"), ('{"unlabelled": "grey"}', "no value"),
+     ("{}", "KeyError"), ("[1]", "TypeError"), ("{", "JSONDecodeError")],
+)  # fmt: skip
+def test_proposals_that_say_nonsense_are_refused(told: str, match: str, folder: Path) -> None:
+    (folder / "proposals.json").write_text(told)
+    with pytest.raises(DataError, match=match):
+        unlabelled(folder, CLASSES)
 
 
 def test_unlabelled_pictures_that_are_not_there(tmp_path: Path) -> None:
