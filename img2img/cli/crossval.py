@@ -38,7 +38,7 @@ def crossval(
     """
     from img2img.cli.console import say
     from img2img.config import parse_set, read_toml
-    from img2img.engine.crossval import fold_config, summary
+    from img2img.engine.crossval import fold_config, refuse_other_folds, summary
     from img2img.engine.runtime import running
     from img2img.errors import UsageError
 
@@ -50,13 +50,15 @@ def crossval(
     folder = out or Path("runs") / f"{task}-crossval"
     chosen = range(folds) if fold is None else [fold]
     resolved = {k: fold_config(task, layers, folds=folds, fold=k) for k in chosen}
-    for k, one in resolved.items():
-        say(f"fold {k} of {folds}", quiet=quiet)
-        with running(one.train.device) as runtime:
-            _run(one, runtime, folder / f"fold-{k}", quiet=quiet)
+    first = resolved[chosen[0]]
+    refuse_other_folds(first, folder)  # before hours of training, which could not be pooled
+    with running(first.train.device) as runtime:
+        for k, one in resolved.items():
+            say(f"fold {k} of {folds}", quiet=quiet or not runtime.leads)
+            _run(one, runtime, folder / f"fold-{k}", quiet=quiet or not runtime.leads)
     if runtime.leads:
         say("measuring the baselines on what was held out", quiet=quiet)
-        _show(summary(resolved[chosen[0]], folder), folder, json)
+        _show(summary(first, folder), folder, json)
 
 
 def _run(config: Any, runtime: Any, out: Path, *, quiet: bool) -> None:

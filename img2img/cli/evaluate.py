@@ -1,5 +1,6 @@
 """`img2img eval`."""
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -155,8 +156,8 @@ def _limits(texts: list[str], op: str) -> list[dict[str, Any]]:
 
     limits = []
     for text in texts:
-        match = re.fullmatch(r"(\w+)=([-+]?[\d.]+(?:[eE][-+]?\d+)?)", text)
-        if match is None:
+        match = re.fullmatch(r"(\w+)=([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)", text)
+        if match is None or not math.isfinite(float(match[2])):
             flag = "--min" if op == ">=" else "--max"
             raise UsageError(f"{flag} takes metric=number, not {text!r}.")
         limits.append({"metric": match[1], "op": op, "limit": float(match[2])})

@@ -93,7 +93,7 @@ def label(
 
     if task != "segmentation":
         raise UsageError(f"label proposes masks for the task segmentation, not for {task!r}.")
-    target = out or folder.with_name(f"{folder.resolve().name}-labels")
+    target = out or folder.resolve().parent / f"{folder.resolve().name}-labels"
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise UsageError(f"--out {target} is not empty: choose another folder.")
     pictures = pictures_in(folder)
@@ -122,7 +122,7 @@ def label(
         evaluation, failures = propose_all(
             adapter, propose, pictures, written, truths=truths, progress=advance
         )
-    score = {"n_scored": 0, "metrics": None}
+    score: dict[str, Any] = {"n_scored": 0, "metrics": None}
     if evaluation is not None:
         metrics = evaluation.metrics(adapter)
         score = {"n_scored": len(evaluation.ids), "metrics": metrics}

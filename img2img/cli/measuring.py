@@ -52,23 +52,39 @@ def chosen_samples(
 ) -> "tuple[str, str, Dataset]":
     """(name of the data, split, samples) that `--data` and `--split` mean; data that are not
     divided are divided as the training of the weights did it."""
+    from dataclasses import replace
+
     from img2img.config import DataOptions
     from img2img.errors import unknown_name
 
     if split not in (None, "train", "val", "test", "all"):
         raise unknown_name("split", str(split), ("train", "val", "test", "all"))
-    splits = task.splits(DataOptions(source=data, download=download, **division(card)))
+    options = DataOptions(source=data, download=download, **division(card))
+    splits = task.splits(options)
+    folds = fold_of(card)
+    if folds and not splits.stated and split in ("train", "val", "test"):
+        splits = task.splits(replace(options, **folds))
     part, samples = splits.pick(split)
     return splits.name, part, samples
 
 
 def division(card: "Card") -> dict[str, Any]:
-    """The options that divided the training's data, as far as the weights tell."""
+    """The options that divided the training's data, as far as the weights tell; without the folds,
+    which data that state their parts refuse."""
+    return _stored(card, "val_share", "test_share", "split_seed", "groups")
+
+
+def fold_of(card: "Card") -> dict[str, Any]:
+    """The folds of the training's data and which of them was the test; empty if there are none."""
+    stored = _stored(card, "folds", "fold")
+    return stored if stored.get("folds") is not None else {}
+
+
+def _stored(card: "Card", *known: str) -> dict[str, Any]:
     from img2img.config import DataOptions, parse_option
     from img2img.errors import UsageError, WeightsError
 
     stored = card.options.get("data", {})
-    known = ("val_share", "test_share", "split_seed", "groups", "folds", "fold")
     names = [name for name in known if name in stored]
     try:
         return {name: parse_option(DataOptions, "data", name, stored[name]) for name in names}

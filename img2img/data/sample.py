@@ -20,7 +20,7 @@ class Record:
 
     `group` is what a division must not tear apart (a scene, a person). `digest` changes whenever
     the sample does; a resumed training compares it. `height` and `width` are in pixels, after the
-    EXIF turn.
+    EXIF turn. `origin` names the set it came from where several were joined.
     """
 
     id: str
@@ -30,6 +30,7 @@ class Record:
     group: str = ""
     path: Path | None = None
     index: int = 0
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,9 @@ class Joined(Dataset):
 
     Args:
         sets: {name: samples}.
+
+    Raises:
+        DataError: two samples have one id then.
     """
 
     def __init__(self, sets: Mapping[str, Dataset]) -> None:
@@ -93,7 +97,10 @@ class Joined(Dataset):
         records = []
         for name, samples in sets.items():
             for record in samples.records:
-                renamed = replace(record, id=f"{name}/{record.id}" if name else record.id)
+                id = f"{name}/{record.id}" if name else record.id
+                if id in self._owners:
+                    raise DataError(f"two samples are called {id}: rename the folder {name!r}.")
+                renamed = replace(record, id=id, origin=name)
                 self._owners[renamed.id] = samples, record
                 records.append(renamed)
         self.planes = next(iter(sets.values())).planes  # type: ignore[misc]

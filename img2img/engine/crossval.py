@@ -1,6 +1,6 @@
 """Cross-validation: one run a fold, each measured on the groups that it never saw."""
 
-import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from img2img.config import Config, DataOptions, Layer
-from img2img.data.sample import Dataset, Splits
+from img2img.data.sample import Dataset, Sample, Splits
+from img2img.data.split import check_unchanged
 from img2img.engine.events import Listener
-from img2img.engine.run import load_config, prepare, resolve, train
+from img2img.engine.run import load_config, prepare, read_json, resolve, train, write_json
 from img2img.engine.runtime import Runtime
 from img2img.errors import DataError, UsageError
 from img2img.inference.evaluate import Evaluation, collect, joined, measure_rows
@@ -28,8 +29,10 @@ ROWS = "rows.json"
 """What a fold's run was measured at, a row a held-out sample."""
 MOST_COMPARED = 5000
 """Pictures that are compared with one another at most: the time grows with their square."""
+_MEASURE_ANEW = "delete it and run again, which measures the fold anew"
 _UNKNOWN = object()
-_MACHINE = {"train.precision", "train.workers", "train.device", "train.name", "train.track"}
+_MACHINE = {"train.precision", "train.workers", "train.device", "train.name", "train.track",
+            "data.download"}  # fmt: skip
 
 
 def fold_config(task: str, layers: list[Layer], *, folds: int, fold: int) -> Config:
@@ -65,23 +68,81 @@ def run_fold(
     train(plan, runtime, out=out, resume=began, listeners=listeners, report=report)
     held_out = plan.splits.parts["test"]
     predictor = Predictor(plan.task, open_session(find_weights(str(out), config.task)))
-    rows = measure_rows(
-        plan.task, lambda sample: predictor.run(sample.image), held_out, range(len(held_out))
-    )
-    _write_rows(out / ROWS, collect(rows))
+    measure(plan.task, lambda sample: predictor.run(sample.image), held_out, runtime, out=out)
 
 
-def measured_folds(out: Path, folds: int) -> dict[int, Evaluation]:
+def measure(
+    task: Task[Any, Any],
+    answer: Callable[[Sample], Any],
+    held_out: Dataset,
+    runtime: Runtime,
+    *,
+    out: Path,
+) -> None:
+    """Measures `answer` on what a fold held out, shared out over the processes; the leader writes
+    the rows into the fold's run."""
+    mine = range(runtime.rank, len(held_out), runtime.world)
+    rows = runtime.gather(measure_rows(task, answer, held_out, mine))
+    if runtime.leads:
+        _write_rows(out / ROWS, collect(rows))
+    runtime.barrier()
+
+
+def refuse_other_folds(config: Config, out: Path) -> None:
+    """Refuses to pool folds that were not trained alike.
+
+    Raises:
+        UsageError: a fold in `out` was measured with other options.
+        DataError: the configuration of one is damaged.
+    """
+    for fold, run in _measured_runs(config, out).items():
+        _refuse_other_options(run, _of_fold(config, fold))
+
+
+def measured_folds(config: Config, out: Path) -> dict[int, Evaluation]:
     """{fold: its rows} of the folds that were measured.
 
     Raises:
-        DataError: none was.
+        UsageError: one was trained with other options.
+        DataError: none was measured, the data changed since, or a file is damaged.
     """
-    paths = {fold: out / f"fold-{fold}" / ROWS for fold in range(folds)}
-    found = {fold: _read_rows(path) for fold, path in paths.items() if path.is_file()}
-    if not found:
+    runs = _measured_runs(config, out)
+    if not runs:
         raise DataError(f"{out} holds no measured fold.")
+    refuse_other_folds(config, out)
+    found = {fold: _read_rows(run / ROWS) for fold, run in runs.items()}
+    _refuse_repeated(found, out)
+    task = load_task(config.task).configured(config)
+    for fold, run in runs.items():
+        splits = task.splits(_of_fold(config, fold).data)
+        check_unchanged(read_json(run / "split.json"), splits)
+        if set(found[fold].ids) != {record.id for record in splits.parts["test"].records}:
+            raise DataError(f"{run / ROWS} does not hold what {run} held out; {_MEASURE_ANEW}.")
+        if found[fold].rows.keys() != next(iter(found.values())).rows.keys():
+            raise DataError(f"{run / ROWS} holds other numbers than other folds; {_MEASURE_ANEW}.")
     return found
+
+
+def _measured_runs(config: Config, out: Path) -> dict[int, Path]:
+    """{fold: its run} of the folds that were measured."""
+    runs = {fold: out / f"fold-{fold}" for fold in range(config.data.folds or 0)}
+    return {fold: run for fold, run in runs.items() if (run / ROWS).is_file()}
+
+
+def _of_fold(config: Config, fold: int) -> Config:
+    return replace(config, groups={**config.groups, "data": replace(config.data, fold=fold)})
+
+
+def _refuse_repeated(parts: Mapping[int, Evaluation], out: Path) -> None:
+    fold_of: dict[str, int] = {}
+    for fold, part in parts.items():
+        for sample in part.ids:
+            if sample in fold_of:
+                raise DataError(
+                    f"{out} holds {sample} twice, in the folds {fold_of[sample]} and {fold}: no "
+                    "sample is held out twice; choose another --out."
+                )
+            fold_of[sample] = fold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +177,11 @@ def summary(config: Config, out: Path, *, baselines: bool = True) -> dict[str, A
     (`data.groups=clusters`) instead, with `over` saying so.
 
     Raises:
-        DataError: no fold was measured.
+        UsageError: a measured fold was trained with other options.
+        DataError: no fold was measured, the data changed since, or a file is damaged.
     """
     task = load_task(config.task).configured(config)
-    folds = config.data.folds or 0
-    parts = measured_folds(out, folds)
+    parts = measured_folds(config, out)
     splits = task.splits(config.data)
     held_out = _held_out(task, parts, splits.whole, baselines=baselines)
     evaluation = held_out.evaluation
@@ -136,7 +197,7 @@ def summary(config: Config, out: Path, *, baselines: bool = True) -> dict[str, A
         "task": config.task,
         "data": splits.name,
         "groups": config.data.groups,
-        "folds": folds,
+        "folds": config.data.folds,
         "measured_folds": list(parts),
         **whole,
         "tables": {name: table.to_json() for name, table in tables.items()},
@@ -214,7 +275,10 @@ def _look_alikes(
 
 
 def _refuse_other_options(out: Path, config: Config) -> None:
-    saved = json.loads((out / "config.json").read_text(encoding="utf-8"))["options"]
+    content = read_json(out / "config.json")
+    saved = content.get("options")
+    if not isinstance(saved, dict) or not {"task", "origins"} <= content.keys():
+        raise DataError(f"{out / 'config.json'} holds no options of a run; train anew.")
     for group, options in config.to_json()["options"].items():
         for name, value in options.items():
             before = saved.get(group, {}).get(name, _UNKNOWN)
@@ -229,14 +293,21 @@ def _refuse_other_options(out: Path, config: Config) -> None:
 
 
 def _write_rows(path: Path, evaluation: Evaluation) -> None:
-    rows = {name: column.tolist() for name, column in evaluation.rows.items()}
-    content = {"ids": evaluation.ids, "groups": evaluation.groups, "rows": rows}
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(json.dumps(content) + "\n", encoding="utf-8")
-    beside.replace(path)
+    """JSON has no word for NaN, which is what a picture without a class gives: null."""
+    rows = {
+        name: [None if math.isnan(value) else value for value in column.tolist()]
+        for name, column in evaluation.rows.items()
+    }
+    write_json(path, {"ids": evaluation.ids, "groups": evaluation.groups, "rows": rows})
 
 
 def _read_rows(path: Path) -> Evaluation:
-    content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    rows = {name: np.array(column, np.float64) for name, column in content["rows"].items()}
-    return Evaluation(ids=content["ids"], groups=content["groups"], rows=rows)
+    content = read_json(path, advice=_MEASURE_ANEW)
+    try:
+        ids, groups = list(content["ids"]), list(content["groups"])
+        rows = {name: np.array(column, np.float64) for name, column in content["rows"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        ids, groups, rows = [], [], {}
+    if not rows or any(len(column) != len(ids) for column in (groups, *rows.values())):
+        raise DataError(f"{path} holds no measured samples; {_MEASURE_ANEW}.")
+    return Evaluation(ids=ids, groups=groups, rows=rows)

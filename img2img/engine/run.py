@@ -87,7 +87,7 @@ def load_config(run: Path, layers: list[Layer]) -> Config:
     path = run / "config.json"
     if not path.is_file():
         raise UsageError(f"--resume {run} is no run folder: it has no config.json.")
-    saved = _read_json(path)
+    saved = read_json(path)
     for _, groups in layers:
         for group, options in groups.items():
             for name in options:
@@ -197,7 +197,7 @@ def train(
     """
     config = plan.config
     if resume:
-        check_unchanged(_read_json(out / "split.json"), plan.splits)
+        check_unchanged(read_json(out / "split.json"), plan.splits)
     if runtime.leads:
         shutil.rmtree(out / "cache", ignore_errors=True)
     runtime.barrier()
@@ -207,8 +207,8 @@ def train(
     )  # fmt: skip
     if runtime.leads:
         out.mkdir(parents=True, exist_ok=True)
-        _write_json(out / "config.json", config.to_json())
-        _write_json(out / "split.json", split_to_json(plan.splits))
+        write_json(out / "config.json", config.to_json())
+        write_json(out / "split.json", split_to_json(plan.splits))
     if resume:
         trainer.resume()
     log = JsonLines(out / "metrics.jsonl", keep=trainer.progress.n_rows) if runtime.leads else None
@@ -314,15 +314,24 @@ def _initialise(network: Network, init: str, task: str) -> str:
     return f"started from the weights {files.name}"
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *, advice: str = "train anew") -> dict[str, Any]:
+    """The object in a file of a run folder.
+
+    Raises:
+        DataError: it cannot be read, or is none; `advice` says what to do.
+    """
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}; train anew.") from None
+        raise DataError(f"{path} cannot be read: {error}; {advice}.") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path} cannot be read: it holds no JSON object; {advice}.")
     return content
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a file of a run folder, whole or not at all."""
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
     beside = path.with_name(f".{path.name}.part")
-    beside.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    beside.write_text(text + "\n", encoding="utf-8")
     beside.replace(path)

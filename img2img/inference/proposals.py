@@ -49,14 +49,14 @@ class ProposalFolder:
     """Pictures, their masks and, if asked for, drawings of them, under the same names.
 
     `unlabelled` is the grey value or #rrggbb of mask pixels without a label, far from the values of
-    the classes.
+    the classes. The folder can be used after every `add`.
     """
 
     def __init__(self, folder: Path, classes: ClassSet, *, overlays: bool = False) -> None:
         self._folder = folder
         self._classes = with_open_value(classes)
         self._overlays = overlays
-        self._names: list[str] = []
+        self._is_empty = True
 
     @property
     def unlabelled(self) -> str:
@@ -65,28 +65,48 @@ class ProposalFolder:
 
     def add(self, picture: Path, name: str, image: Image, classes: Classes) -> None:
         """Copies the picture and writes the mask of `classes` (H, W), `IGNORE` being open."""
-        planes = {MASKS: self._classes.to_mask(classes)}
+        copy, mask = self._place(IMAGES, name), self._place(MASKS, f"{name}.png")
+        if self._is_empty:
+            self._tell({})
+            self._append("image", "mask")
+            self._is_empty = False
+        self._append(name, f"{name}.png")  # harmless as long as there is no such picture
         if self._overlays:
-            planes[OVERLAYS] = tinted(image, classes)
-        for kind, plane in planes.items():
-            path = self._folder / kind / f"{name}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(path, plane)
-        copy = self._folder / IMAGES / name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(picture, copy)
-        self._names.append(name)
+            write(self._place(OVERLAYS, f"{name}.png"), tinted(image, classes))
+        # A picture without a mask, or the reverse, would spoil the folder: both appear at once.
+        beside = copy.with_name(f".{copy.name}.part")
+        try:
+            shutil.copyfile(picture, beside)
+            write(mask, self._classes.to_mask(classes))
+            beside.replace(copy)
+        finally:
+            beside.unlink(missing_ok=True)
+            if not copy.is_file():
+                mask.unlink(missing_ok=True)
 
     def finish(self, facts: Mapping[str, Any]) -> None:
-        """Writes which mask belongs to which picture, what open pixels are, and `facts`."""
-        if not self._names:
-            return
-        with (self._folder / GROUPS_FILE).open("w", encoding="utf-8", newline="") as file:
-            rows = [(name, f"{name}.png") for name in self._names]
-            csv.writer(file).writerows([("image", "mask"), *rows])
+        """Writes `facts` beside what open pixels are."""
+        if not self._is_empty:
+            self._tell(facts)
+
+    def _place(self, kind: str, name: str) -> Path:
+        path = self._folder / kind / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _append(self, *row: str) -> None:
+        """A row of the file that says which mask belongs to which picture."""
+        mode = "w" if self._is_empty else "a"
+        with (self._folder / GROUPS_FILE).open(mode, encoding="utf-8", newline="") as file:
+            csv.writer(file).writerow(row)
+
+    def _tell(self, facts: Mapping[str, Any]) -> None:
+        """Writes how the masks are to be read, and `facts`, whole or not at all."""
         told = {"unlabelled": self.unlabelled, "classes": described(self._classes), **facts}
-        text = json.dumps(told, indent=1, allow_nan=False) + "\n"
-        (self._folder / PROPOSALS_FILE).write_text(text, encoding="utf-8")
+        path = self._folder / PROPOSALS_FILE
+        beside = path.with_name(f".{path.name}.part")
+        beside.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        beside.replace(path)
 
 
 def truths_of(folder: Path, classes: ClassSet, examples: Dataset | None) -> Truths:

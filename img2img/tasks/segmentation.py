@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from img2img.config import DataOptions, TaskOptions, option
 from img2img.data.augment import Augmenter, AugmentOptions
 from img2img.data.cutouts import Cutouts
-from img2img.data.sample import Dataset, Image, Joined, Record, Sample, Splits
+from img2img.data.sample import Dataset, Image, Joined, Sample, Splits
 from img2img.data.split import refuse_folds
 from img2img.data.view import View
 from img2img.tasks.base import Arrays, Best, Table, Task
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from img2img.models.network import Head
 
 EGGS_AND_PANS = ("background:0", "egg:128", "pan:255")
+PSEUDO = "pseudo"
+"""Origin of pictures that are learned from without labels."""
 
 
 def _check_parts(parts: tuple[str, ...]) -> None:
@@ -140,15 +142,19 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
     def splits(self, data: DataOptions) -> Splits:
         if data.source is None:
             refuse_folds(data.folds, "the parts of generated kitchens")
-            return self._kitchens(data.n_generated or self.n_generated, n_val=32, n_test=64)
-        from img2img.data.formats.masks import mask_splits, unlabelled
+            splits = self._kitchens(data.n_generated or self.n_generated, n_val=32, n_test=64)
+        else:
+            from img2img.data.formats.masks import mask_splits
 
-        splits = mask_splits(data, self.classes)
+            splits = mask_splits(data, self.classes)
         added: dict[str, Dataset] = {}
-        if self.options.kitchens:
+        if self.options.kitchens and data.source is not None:
             added["kitchens"] = self._kitchens(self.options.kitchens).parts["train"]
         if data.pseudo is not None:
-            added["pseudo"] = unlabelled(Path(data.pseudo), self.classes)
+            from img2img.data.formats.masks import unlabelled
+
+            held_out = [splits.parts[part] for part in ("val", "test") if part in splits.parts]
+            added[PSEUDO] = unlabelled(Path(data.pseudo), self.classes, without=held_out)
         if added and "train" in splits.parts:
             train = Joined({"": splits.parts["train"], **added})
             splits = replace(splits, parts={**splits.parts, "train": train})
@@ -187,11 +193,11 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
 
     def prepare(self, train: Dataset) -> None:
         if self.training["augment"].copy_paste:
-            labelled = [i for i, r in enumerate(train.records) if not _is_pseudo(r)]
+            labelled = [i for i, r in enumerate(train.records) if r.origin != PSEUDO]
             self._cutouts = Cutouts(train.subset(labelled))
         if "weighted-ce" in self.options.loss:
             self._class_weights = _balanced_weights(train, len(self.classes))
-        self._learns_unlabelled = any(map(_is_pseudo, train.records))
+        self._learns_unlabelled = any(r.origin == PSEUDO for r in train.records)
 
     def targets(self, sample: Sample, rng: np.random.Generator | None) -> Arrays:
         image, classes = sample.image, _truth(sample)
@@ -312,10 +318,6 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
     def truth(self, sample: Sample) -> Segmented:
         classes = _truth(sample)
         return _sure(np.where(classes == IGNORE, 0, classes).astype(np.uint8))
-
-
-def _is_pseudo(record: Record) -> bool:
-    return record.id.startswith("pseudo/")
 
 
 def _truth(sample: Sample) -> Classes:

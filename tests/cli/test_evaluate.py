@@ -1,9 +1,15 @@
 """`eval --out`: a page, pictures, and a row a picture."""
 
+import dataclasses
 import json
 from pathlib import Path
 
+import pytest
 from support import img2img, sentence
+
+from img2img.cli.measuring import chosen_samples, division, fold_of
+from img2img.inference.session import task_of
+from img2img.inference.weights import Card
 
 
 def _eval(run: Path, data: Path, *more: object, cwd: Path):
@@ -70,3 +76,92 @@ def test_a_folder_that_cannot_be_written_is_refused_first(
     file = _eval(segmentation_run, labelled, "--out", "file", cwd=tmp_path)
     assert file.code == 2
     assert "is a file" in sentence(file)
+
+
+@pytest.fixture(scope="module")
+def fold_run(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one of three folds."""
+    from img2img.config import parse_set
+    from img2img.engine.run import prepare, resolve, train
+    from img2img.engine.runtime import running
+
+    options = [
+        f"data.source={labelled}",
+        *("data.val_share=0", "data.folds=3", "data.fold=1", "model.name=unet", "model.width=4"),
+        *("model.depth=2", "task.image_size=32", "train.steps=1", "train.batch_size=2"),
+    ]
+    run = tmp_path_factory.mktemp("runs") / "fold-1"
+    with running("cpu") as runtime:
+        plan = prepare(
+            resolve("segmentation", [("flag", parse_set(options))]), runtime, init=None, fresh=False
+        )
+        train(plan, runtime, out=run, resume=False, listeners=[], report=lambda *_: None)
+    return run
+
+
+def _card(run: Path) -> Card:
+    from img2img.engine.checkpoint import FILE
+    from img2img.inference.weights import KEY, read_header
+
+    path = run / "best" / FILE
+    return Card.from_json(read_header(path).get(KEY), str(path))
+
+
+def test_the_weights_of_a_fold_are_measured_on_what_it_held_out(
+    fold_run: Path, labelled: Path, tmp_path: Path
+) -> None:
+    held_out = set(json.loads((fold_run / "split.json").read_text())["test"])
+    options = ("--no-baselines", "--json", "-")
+    done = _eval(fold_run, labelled, *options, "--split", "test", "--out", "looked", cwd=tmp_path)
+    assert done.code == 0, done.err
+    rows = (tmp_path / "looked" / "pictures.jsonl").read_text().splitlines()
+    assert {json.loads(row)["id"] for row in rows} == held_out
+    everything = _eval(fold_run, labelled, *options, cwd=tmp_path)
+    assert everything.code == 0, everything.err
+    assert (everything.json["split"], everything.json["n"]) == ("all", 6)
+
+
+def test_the_weights_of_a_fold_fit_data_that_are_divided(
+    fold_run: Path, labelled: Path, tmp_path: Path
+) -> None:
+    for part in ("train", "test"):
+        for kind in ("images", "masks"):
+            folder = tmp_path / "data" / part / kind
+            folder.mkdir(parents=True)
+            name = f"{len(part)}.png"
+            (folder / name).write_bytes((labelled / kind / name).read_bytes())
+    done = _eval(fold_run, tmp_path / "data", "--json", "-", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert (done.json["split"], done.json["n"]) == ("test", 1)
+    card = _card(fold_run)
+    assert fold_of(card) == {"folds": 3, "fold": 1}
+    task = task_of(card, "segmentation")
+    for split, n in ((None, 64), ("test", 64), ("val", 32)):
+        _, _, samples = chosen_samples(task, card, data=None, split=split, download=False)
+        assert len(samples) == n
+
+
+def test_the_weights_of_a_fold_are_exported(fold_run: Path, labelled: Path, tmp_path: Path) -> None:
+    for data in ((), ("--data", labelled)):
+        done = img2img(
+            "export", "segmentation", "--weights", fold_run, *data, "--out", "new.onnx",
+            cwd=tmp_path,
+        )  # fmt: skip
+        assert done.code == 0, done.err
+
+
+def test_folds_are_told_apart_from_the_shares(fold_run: Path) -> None:
+    card = _card(fold_run)
+    assert division(card)["val_share"] == 0
+    assert not {"folds", "fold"} & division(card).keys()
+    alone = dataclasses.replace(card, options={"data": {"folds": None, "fold": 0}})
+    assert fold_of(alone) == {}
+
+
+@pytest.mark.parametrize("text", ["miou=1.2.3", "miou=.", "miou=1e999", "miou=nan", "miou"])
+def test_a_threshold_that_is_no_number_is_refused(
+    text: str, segmentation_run: Path, labelled: Path, tmp_path: Path
+) -> None:
+    done = _eval(segmentation_run, labelled, "--min", text, cwd=tmp_path)
+    assert done.code == 2
+    assert f"not {text!r}" in sentence(done)

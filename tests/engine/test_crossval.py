@@ -1,7 +1,13 @@
 """Cross-validation: every sample held out once, in a run that never saw its group."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +15,19 @@ from support import Outcome, img2img, sentence
 
 from img2img.config import DataOptions
 from img2img.data.sample import Sample
-from img2img.engine.crossval import HeldOut, _by_name
+from img2img.data.split import split_to_json
+from img2img.engine.crossval import (
+    HeldOut,
+    _by_name,
+    _look_alikes,
+    _read_rows,
+    fold_config,
+    measure,
+    measured_folds,
+    summary,
+)
+from img2img.engine.runtime import Runtime
+from img2img.errors import DataError, UsageError
 from img2img.inference.evaluate import collect, measure_rows
 from img2img.tasks.segmentation import Segmentation, SegmentationOptions, Segmented
 
@@ -125,3 +143,177 @@ def test_a_fold_beyond_the_last_is_refused(labelled: Path, tmp_path: Path) -> No
     outcome = _crossval(labelled, tmp_path / "cv", "--fold", 3, cwd=tmp_path)
     assert outcome.code == 2
     assert "--fold 3" in sentence(outcome)
+
+
+@dataclass
+class Ranks:
+    """One of two processes, after the other gave `others`."""
+
+    rank: int
+    others: list[Any] = field(default_factory=list)
+    given: list[Any] = field(default_factory=list)
+    world: int = 2
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def gather(self, rows: list[Any]) -> list[Any]:
+        self.given = rows
+        return [*rows, *self.others]
+
+    def barrier(self) -> None:
+        pass
+
+
+def _config(data: Path, fold: int, **train: object) -> Any:
+    options = {"data": {"source": str(data)}, "train": train}
+    return fold_config("segmentation", [("flag", options)], folds=3, fold=fold)
+
+
+def _measured(data: Path, out: Path, **train: object) -> Path:
+    """Three folds as `run_fold` leaves them, whose answers lack the pans."""
+    task = Segmentation(SegmentationOptions())
+    for fold in range(3):
+        config = _config(data, fold, **train)
+        splits = task.splits(config.data)
+        run = out / f"fold-{fold}"
+        run.mkdir(parents=True)
+        (run / "config.json").write_text(json.dumps(config.to_json()))
+        (run / "split.json").write_text(json.dumps(split_to_json(splits)))
+        measure(
+            task, lambda sample: _without_pan(task, sample), splits.parts["test"],
+            Runtime(device=None), out=run,  # type: ignore[arg-type]
+        )  # fmt: skip
+    return out
+
+
+def test_folds_of_other_options_are_not_pooled(labelled: Path, tmp_path: Path) -> None:
+    out = _measured(labelled, tmp_path / "cv")
+    assert summary(_config(labelled, 0), out)["n"] == N
+    saved = json.loads((out / "fold-1" / "config.json").read_text())
+    saved["options"]["train"] |= {"lr": 0.5, "workers": 3}
+    (out / "fold-1" / "config.json").write_text(json.dumps(saved))
+    with pytest.raises(UsageError, match=r"fold-1 was trained with train\.lr"):
+        summary(_config(labelled, 0), out)
+    shutil.rmtree(out / "fold-0")
+    early = img2img("crossval", "segmentation", "--data", labelled, "--fold", 0, "--out", out,
+                    cwd=tmp_path)  # fmt: skip
+    assert early.code == 2
+    assert "fold-1 was trained with train.lr" in sentence(early)
+    assert not (out / "fold-0").exists()
+
+
+def test_other_options_of_the_machine_are_pooled(labelled: Path, tmp_path: Path) -> None:
+    out = _measured(labelled, tmp_path / "cv")
+    saved = json.loads((out / "fold-1" / "config.json").read_text())
+    saved["options"]["train"] |= {"workers": 3, "precision": "bf16", "device": "cuda"}
+    saved["options"]["data"]["download"] = True
+    (out / "fold-1" / "config.json").write_text(json.dumps(saved))
+    assert list(measured_folds(_config(labelled, 0), out)) == [0, 1, 2]
+
+
+def test_folds_of_data_that_changed_are_not_pooled(labelled: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(labelled, tmp_path / "data")
+    out = _measured(data, tmp_path / "cv")
+    for kind in ("images", "masks"):
+        (data / kind / "3.png").unlink()
+    with pytest.raises(DataError, match=r"1 removed \(3\.png\)"):
+        summary(_config(data, 0), out)
+
+
+def test_a_sample_held_out_twice_is_refused(labelled: Path, tmp_path: Path) -> None:
+    out = _measured(labelled, tmp_path / "cv")
+    shutil.copy(out / "fold-0" / "rows.json", out / "fold-2" / "rows.json")
+    with pytest.raises(DataError, match=r"twice, in the folds 0 and 2"):
+        summary(_config(labelled, 0), out)
+    shutil.rmtree(out / "fold-0")
+    with pytest.raises(DataError, match=r"fold-2.rows\.json does not hold what"):
+        summary(_config(labelled, 1), out)
+
+
+def test_rows_are_json_without_nan(labelled: Path, tmp_path: Path) -> None:
+    task = Segmentation(SegmentationOptions())
+    whole = task.splits(DataOptions(source=str(labelled))).whole
+    runtime: Any = Runtime(device=None)  # type: ignore[arg-type]
+    rows = collect(measure_rows(task, lambda sample: _without_pan(task, sample), whole, range(N)))
+    assert any(np.isnan(column).any() for column in rows.rows.values()), "the test needs a NaN"
+    measure(task, lambda sample: _without_pan(task, sample), whole, runtime, out=tmp_path)
+    path = tmp_path / "rows.json"
+    json.loads(path.read_text(), parse_constant=pytest.fail)
+    read = _read_rows(path)
+    assert read.ids == rows.ids
+    for name, column in rows.rows.items():
+        np.testing.assert_array_equal(read.rows[name], column)
+
+
+@pytest.mark.parametrize("name", ["config.json", "split.json", "rows.json"])
+@pytest.mark.parametrize("content", ['{"options": ', "[]", "{}"])
+def test_a_damaged_file_is_told(name: str, content: str, labelled: Path, tmp_path: Path) -> None:
+    out = _measured(labelled, tmp_path / "cv")
+    (out / "fold-1" / name).write_text(content)
+    with pytest.raises(DataError):
+        measured_folds(_config(labelled, 0), out)
+
+
+def test_a_damaged_configuration_is_one_sentence(labelled: Path, tmp_path: Path) -> None:
+    run = tmp_path / "cv" / "fold-0"
+    run.mkdir(parents=True)
+    (run / "config.json").write_text('{"options": ')
+    done = img2img("crossval", "segmentation", "--data", labelled, "--fold", 0, "--out", "cv",
+                   "--quiet", cwd=tmp_path)  # fmt: skip
+    assert done.code == 3
+    assert "config.json cannot be read" in sentence(done)
+
+
+def test_processes_share_out_what_is_measured(labelled: Path, tmp_path: Path) -> None:
+    task = Segmentation(SegmentationOptions())
+    whole = task.splits(DataOptions(source=str(labelled))).whole
+    other: Any = Ranks(rank=1)
+    leader: Any = Ranks(rank=0)
+
+    def answer(sample: Sample) -> Segmented:
+        return _without_pan(task, sample)
+
+    measure(task, answer, whole, other, out=tmp_path)
+    assert not list(tmp_path.iterdir()), "only the leader writes"
+    assert len(other.given) == N // 2
+    leader.others = other.given
+    measure(task, answer, whole, leader, out=tmp_path)
+    assert len(leader.given) == N // 2
+    assert _read_rows(tmp_path / "rows.json").ids == [record.id for record in whole.records]
+
+
+@pytest.mark.slow
+def test_two_processes_leave_the_folds_of_one(labelled: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cv"
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         "-m", "img2img", "crossval", "segmentation", "--data", str(labelled), "--folds", "2",
+         "--out", str(out), "--device", "cpu", *map(str, TINY), "--json", "-"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout, parse_constant=pytest.fail)
+    assert told["measured_folds"] == [0, 1]
+    assert told["n"] == N
+
+
+def test_an_interval_within_one_group_goes_by_look_alone(
+    labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = _measured(labelled, tmp_path / "cv")
+    config = _config(labelled, 0)
+    evaluation = measured_folds(config, out)[0]
+    asked = []
+    splits = Segmentation.splits
+    monkeypatch.setattr(
+        Segmentation,
+        "splits",
+        lambda task, data: (asked.append(data.groups), splits(task, data))[1],
+    )
+    held_out = HeldOut(evaluation=evaluation, baselines={})
+    alike = _look_alikes(Segmentation(SegmentationOptions()), held_out, [[0, 1]], config.data)
+    assert asked == ["clusters"]
+    assert set(alike) == {f"{index}.png" for index in range(N)}

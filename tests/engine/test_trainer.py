@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from img2img.config import TrainOptions
 from img2img.engine.checkpoint import FILE, read_checkpoint
 from img2img.engine.events import Event, Noted, Stepped, Validated
-from img2img.engine.optim import Ema, lr_factor, make_optimizer
+from img2img.engine.optim import Ema, Teacher, lr_factor, make_optimizer
 from img2img.engine.runtime import seed_step
 from img2img.engine.trainer import Trainer
 from img2img.errors import RunError
@@ -345,6 +345,23 @@ def test_frozen_stages_never_learn_and_keep_their_statistics(encoder: str, train
     assert not any(stays[n_frozen:])  # what learns comes after all that stays, norms included
     assert 20 < n_frozen < len(first) / 2
     assert any(key.endswith("running_var") for key in list(first)[:n_frozen])
+
+
+def test_the_teacher_is_the_average_after_steps_and_after_a_resume(trainer: Make) -> None:
+    first, _ = trainer(steps=3, ema=0.5)
+    assert first.ema is not None
+    teacher = Teacher(first.network, first.ema)
+    image = torch.rand(1, 3, 16, 16)
+    before = teacher(image)
+    first.fit()
+    assert not torch.equal(teacher(image), before)
+    _assert_close(dict(teacher.network.state_dict()), first.ema.tensors, atol=0)
+    assert not torch.equal(teacher(image), first.network.eval()(image))
+    again, _ = trainer(steps=3, ema=0.5)
+    assert again.ema is not None
+    resumed = Teacher(again.network, again.ema)
+    again.resume()
+    torch.testing.assert_close(resumed(image), teacher(image), atol=0, rtol=0)
 
 
 @pytest.mark.parametrize("float64", [True, False])

@@ -97,7 +97,9 @@ def _pairs(path: Path, content: Content, classes: ClassSet, prefix: str) -> Foun
         objects = _objects(content, classes, path)
         for entry in content["images"]:
             name = str(entry["file_name"])
-            labels = Outlines(path=path, size=_size(entry), objects=objects.get(entry["id"], []))
+            labels = Outlines(
+                path=path, size=_size(entry, path), objects=objects.get(entry["id"], [])
+            )
             places = [folder / name for folder in _folders(path)]
             picture = next((place for place in places if place.is_file()), None)
             if picture is None:
@@ -115,14 +117,24 @@ def _folders(path: Path) -> tuple[Path, ...]:
     return path.parent, path.parent / IMAGES, path.parent.parent / IMAGES
 
 
-def _size(entry: Content) -> images.Size | None:
-    return (entry["height"], entry["width"]) if {"height", "width"} <= entry.keys() else None
+def _size(entry: Content, path: Path) -> images.Size | None:
+    """The size that an entry of `images` states, if it does."""
+    if not {"height", "width"} <= entry.keys():
+        return None
+    height, width = entry["height"], entry["width"]
+    for number in (height, width):
+        if not isinstance(number, int | float) or number < 1 or number % 1:
+            raise DataError(
+                f"{path}: the image {entry.get('file_name')} has the height {json.dumps(height)} "
+                f"and the width {json.dumps(width)}: give both in pixels, or leave both out."
+            )
+    return int(height), int(width)
 
 
 def _objects(content: Content, classes: ClassSet, path: Path) -> dict[Any, list[Object]]:
     """{id of the picture: its objects}."""
     names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
-    sizes = {entry["id"]: _size(entry) for entry in content["images"]}
+    sizes = {entry["id"]: _size(entry, path) for entry in content["images"]}
     index_of = {name.casefold(): index for index, name in enumerate(classes.names)}
     # Exports name categories that nothing belongs to, such as a parent of all others.
     used = sorted({names[entry["category_id"]] for entry in content["annotations"]})

@@ -152,18 +152,37 @@ def layouts_of(pairs: Sequence[Pair], classes: ClassSet) -> NDArray[np.uint8]:
         return np.stack(list(pool.map(layout, pairs)))
 
 
-def unlabelled(folder: Path, classes: ClassSet) -> Dataset:
+def unlabelled(folder: Path, classes: ClassSet, *, without: Sequence[Dataset] = ()) -> Dataset:
     """The pictures of a folder without labels: every class is `IGNORE`. Where `masks` lie beside
     `images`, as `img2img label` writes them, these are read; which of their values means no label,
     its `proposals.json` says.
 
+    Args:
+        without: sets whose pictures are left out, byte for byte: what is held out is not learned.
+
     Raises:
-        DataError: missing, empty or unusable data.
+        DataError: missing, empty or unusable data, or none but those of `without`.
     """
     options = DataOptions(source=str(folder), val_share=0, test_share=0)
     if (folder / MASKS).is_dir():
-        return mask_splits(options, _as_proposed(folder, classes)).whole
-    return Unlabelled(picture_splits(options, folder).whole)
+        found: Dataset = mask_splits(options, _as_proposed(folder, classes)).whole
+    else:
+        found = Unlabelled(picture_splits(options, folder).whole)
+    held_out = {_picture_digest(record) for samples in without for record in samples.records}
+    kept = [i for i, r in enumerate(found.records) if _picture_digest(r) not in held_out]
+    if not kept:
+        raise DataError(f"{folder} has no picture that is not held out: give others.")
+    return found.subset(kept)
+
+
+def _picture_digest(record: Record) -> str:
+    """Of the file that the picture is in; a generated picture has its record's own."""
+    if record.path is None:
+        return record.digest
+    try:
+        return digest_of(images.read_bytes(record.path))
+    except InputError as error:
+        raise DataError(str(error)) from None
 
 
 def with_open_value(classes: ClassSet) -> ClassSet:

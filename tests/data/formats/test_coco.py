@@ -209,3 +209,21 @@ def test_digests_follow_the_outlines(tmp_path: Path) -> None:
 
     assert digest((7, [square(0, 0, 5, 5)])) == digest((7, [square(0, 0, 5, 5)]))
     assert digest((7, [square(0, 0, 5, 5)])) != digest((3, [square(0, 0, 5, 5)]))
+
+
+@pytest.mark.parametrize("height", [None, "10", 0, 9.5, -10])
+def test_a_size_that_is_none_is_refused_by_name(height: object, tmp_path: Path) -> None:
+    content = coco((7, [square(2, 1, 7, 4)]), names=("a.png", "b.png"))
+    content["images"][1]["height"] = height
+    told = refusal(write(tmp_path, content))
+    assert "labels.json" in told
+    assert "b.png" in told
+    assert "height" in told
+
+
+def test_a_size_may_be_a_whole_float(tmp_path: Path) -> None:
+    content = coco((7, [square(2, 1, 7, 4)]))
+    content["images"][0]["height"] = 10.0
+    path = write(tmp_path, content)
+    (sample,) = mask_splits(DataOptions(source=str(path)), CLASSES).whole
+    np.testing.assert_array_equal(sample.labels["classes"], expected((2, 1, 7, 4, 1)))

@@ -434,3 +434,25 @@ def test_every_real_mask_has_three_classes_and_nothing_else() -> None:
         assert sample.labels["classes"].shape == sample.image.shape[:2]
         seen |= present
     assert seen == {0, 1, 2}
+
+
+def test_pictures_that_are_held_out_are_not_learned_from_without_labels(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for folder in ("own/images", "own/masks", "bare"):
+        (tmp_path / folder).mkdir(parents=True)
+    for index in range(6):
+        picture = rng.integers(0, 256, (8, 9, 3), np.uint8)
+        images.write(tmp_path / "own" / "images" / f"{index}.png", picture)
+        images.write(tmp_path / "own" / "masks" / f"{index}.png", np.full((8, 9, 1), 128, np.uint8))
+        images.write(tmp_path / "bare" / f"other-{index}.png", picture)
+    classes = ClassSet.parse(["background:0", "egg:128"])
+    held_out = mask_splits(
+        DataOptions(source=str(tmp_path / "own"), val_share=0, test_share=0.5), classes
+    ).parts["test"]
+    found = unlabelled(tmp_path / "bare", classes, without=[held_out])
+    assert len(found) == 6 - len(held_out)
+    assert {f"other-{record.id}" for record in held_out.records}.isdisjoint(
+        record.id for record in found.records
+    )
+    with pytest.raises(DataError, match="no picture that is not held out"):
+        unlabelled(tmp_path / "bare", classes, without=[unlabelled(tmp_path / "bare", classes)])
