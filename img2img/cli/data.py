@@ -127,7 +127,10 @@ def preview(
     if not is_picture(out):
         raise UsageError(f"--out {out} is no picture's name: write for example preview.png.")
     adapter, config = _adapter(task, set_ or [], data=data, download=download)
-    _, samples = adapter.splits(config.data).pick(split)
+    splits = adapter.splits(config.data)
+    _, samples = splits.pick(split)
+    if augmented and splits.parts.get("train"):
+        adapter.prepare(splits.parts["train"])
     shown = []
     for index in range(min(n, len(samples))):
         # The generator of the first epoch with the default seed, so that this is what it trains on.
@@ -155,9 +158,12 @@ def _adapter(
     if data is not None:
         flags["source"] = data
     schema: dict[str, type] = {"data": DataOptions, "task": kind.Options, **kind.groups}
-    defaults = {group: kind.defaults[group] for group in schema if group in kind.defaults}
-    layers: list[Any] = [
-        ("task default", defaults), ("flag", {"data": flags}), ("flag", parse_set(sets))
-    ]  # fmt: skip
-    config = Config.resolve(task, schema, layers)
+    given: list[Any] = [("flag", {"data": flags}), ("flag", parse_set(sets))]
+    options: Any = Config.resolve(task, schema, given).task_options
+    fitting = kind.defaults_for(options, kind.defaults["model"]["name"], generated=data is None)
+    own: list[Any] = [
+        ("task default", {group: values for group, values in layer.items() if group in schema})
+        for layer in (kind.defaults, fitting)
+    ]
+    config = Config.resolve(task, schema, [*own, *given])
     return kind.configured(config), config

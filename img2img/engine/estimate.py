@@ -109,6 +109,7 @@ def trial(plan: Plan, runtime: Runtime) -> Trainer:
         val=parts["train"].subset([]), runtime=runtime, run=Path("unused"), listeners=[],
     )  # fmt: skip
     trainer.start()
+    trainer.freeze()
     return trainer
 
 

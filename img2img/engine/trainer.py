@@ -128,7 +128,7 @@ class Trainer:
     def epoch(self) -> str:
         """Trains to the end of the epoch, or of the budget; says which."""
         progress = self.progress
-        self._freeze()
+        self.freeze()
         self._to_training_mode()
         batches = self.loader.epoch(progress.epoch, skip=progress.step_in_epoch)
         for batch in self.window.timed(batches):
@@ -367,7 +367,8 @@ class Trainer:
             return [encoder]
         return self.frozen_stages
 
-    def _freeze(self) -> None:
+    def freeze(self) -> None:
+        """Stops the layers that this epoch does not train from learning."""
         learned = [p.requires_grad for p in self.network.parameters()]
         self.network.requires_grad_()
         for layer in self._frozen():
