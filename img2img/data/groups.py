@@ -75,6 +75,11 @@ class GroupsFiles:
         self._folder = folder
         self._files: dict[Path, dict[str, Row]] = {}
 
+    @property
+    def rows(self) -> int:
+        """Number of rows that were read so far."""
+        return sum(map(len, self._files.values()))
+
     def row(self, picture: Path) -> tuple[Row, Path] | None:
         """The row of a picture in the nearest file that has one, and that file.
 
@@ -113,12 +118,18 @@ def _read(path: Path) -> dict[str, Row]:
 
 def _of_column(paths: Sequence[Path], files: GroupsFiles, column: str) -> list[str | None]:
     """What a column, or `group` if it is empty, says of each picture; only a column that is asked
-    for must exist."""
+    for must exist, and a file that speaks of other pictures alone is a mistake."""
     found = [files.row(path) for path in paths]
     if column and not any(entry and column in entry[0] for entry in found):
         raise DataError(
             f"data.groups asks for the column {column!r}, which no {GROUPS_FILE} of the data has "
             "for their pictures: add it, or leave data.groups out."
+        )
+    if files.rows and not any(found):
+        raise DataError(
+            f"no {GROUPS_FILE} of the data has a row for any of their pictures, such as "
+            f"{paths[0].name}: name pictures as their paths below images, or use --set "
+            "data.groups=none."
         )
     return [entry[0].get(column or "group") if entry else None for entry in found]
 

@@ -218,3 +218,10 @@ def test_moments_look_alike_and_have_their_objects_in_the_same_places(tmp_path: 
 
     assert grouped("moments") == ["0.png", "0.png", "2.png", "3.png"]
     assert grouped("clusters") == ["0.png"] * 4
+
+
+def test_a_file_of_groups_that_knows_none_of_the_pictures_is_told(tmp_path: Path) -> None:
+    images.write(tmp_path / "a.png", scene(0))
+    (tmp_path / "groups.csv").write_text("image,group\nb.png,one\n")
+    with pytest.raises(DataError, match=r"has a row for any of their pictures, such as a\.png"):
+        names(tmp_path, "auto", ["a.png"])

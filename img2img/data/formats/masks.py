@@ -260,8 +260,13 @@ def find_pairs(source: Path, classes: ClassSet) -> Found:
 
 
 def folder_of(source: Path) -> Path:
-    """The folder of the data: `source` itself, or where the COCO file lies."""
-    return source.parent if source.is_file() else source
+    """The folder of the data: `source` itself, or that with the `images` of a COCO file, else that
+    in which the file lies."""
+    if not source.is_file():
+        return source
+    beside = source.parent
+    is_below = (beside.parent / IMAGES).is_dir() and not (beside / IMAGES).is_dir()
+    return beside.parent if is_below else beside
 
 
 def size_differs(picture: Path, size: images.Size, mask: Path, mask_size: tuple[int, ...]) -> str:
