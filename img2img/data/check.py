@@ -52,11 +52,12 @@ class Problem:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
     """The findings of a check, unreadable pictures first; `notes` are what is worth knowing of the
-    data as a whole."""
+    data as a whole, `files` what is known of each usable one."""
 
     n_pictures: int
     problems: tuple[Problem, ...]
     notes: tuple[str, ...] = ()
+    files: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def fatal(self) -> bool:
@@ -64,13 +65,14 @@ class CheckReport:
         return any(problem.fatal for problem in self.problems)
 
     def to_json(self) -> dict[str, Any]:
-        """{n_pictures, fatal, problems: [{path, kind, message, fatal}], notes}."""
+        """{n_pictures, fatal, problems: [{path, kind, message, fatal}], notes, files}."""
         problems = [dataclasses.asdict(problem) for problem in self.problems]
         return {
             "n_pictures": self.n_pictures,
             "fatal": self.fatal,
             "problems": problems,
             "notes": list(self.notes),
+            "files": [dict(file) for file in self.files],
         }
 
 

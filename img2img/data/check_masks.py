@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,20 @@ class _MaskFacts:
     n_unknown: int
     values: tuple[str, ...]
 
+    def to_json(self, classes: ClassSet) -> dict[str, Any]:
+        """{path, mask, moved_pixels, unknown_pixels, shares: {class: share of the pixels}}."""
+        total = max(1, int(self.counts.sum()))
+        return {
+            "path": self.pair.id,
+            "mask": str(self.pair.labels.path),
+            "moved_pixels": self.n_moved,
+            "unknown_pixels": self.n_unknown,
+            "shares": {
+                name: count / total
+                for name, count in zip(classes.names, self.counts.tolist(), strict=True)
+            },
+        }
+
 
 def check_masks(data: DataOptions, classes: ClassSet) -> CheckReport:
     """Decode every picture and mask that `data.source` names and list what is wrong with them.
@@ -70,7 +85,10 @@ def check_masks(data: DataOptions, classes: ClassSet) -> CheckReport:
         *_classes(facts, members["train"], source, classes),
     )  # fmt: skip
     notes = tuple(_notes(facts, members, n_groups, classes)) if facts else ()
-    return CheckReport(n_pictures=len(pairs) + len(alone), problems=problems, notes=notes)
+    return CheckReport(
+        n_pictures=len(pairs) + len(alone), problems=problems, notes=notes,
+        files=tuple(fact.to_json(classes) for fact in facts),
+    )  # fmt: skip
 
 
 def _name(path: Path, source: Path) -> str:

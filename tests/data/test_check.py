@@ -173,7 +173,8 @@ def test_report_as_json(folder: Path) -> None:
         "message": "train/0.png is empty (zero bytes).",
         "fatal": True,
     }
-    assert told == {"n_pictures": 14, "fatal": True, "problems": [problem], "notes": []}
+    assert told == {"n_pictures": 14, "fatal": True, "problems": [problem], "notes": [],
+                    "files": []}  # fmt: skip
 
 
 def test_dhash_reads_the_gradient_from_left_to_right() -> None:

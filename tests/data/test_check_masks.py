@@ -239,3 +239,6 @@ def test_the_report_as_json(folder: Path) -> None:
     assert told["fatal"] is True
     assert told["problems"][0]["kind"] == "unreadable"
     assert len(told["notes"]) == 2
+    assert len(told["files"]) == 13
+    assert sum(told["files"][0]["shares"].values()) == pytest.approx(1)
+    assert {"path", "mask", "moved_pixels", "unknown_pixels"} <= told["files"][0].keys()
