@@ -308,6 +308,6 @@ def _read_rows(path: Path) -> Evaluation:
         rows = {name: np.array(column, np.float64) for name, column in content["rows"].items()}
     except (KeyError, TypeError, ValueError, AttributeError):
         ids, groups, rows = [], [], {}
-    if not rows or any(len(column) != len(ids) for column in (groups, *rows.values())):
+    if not rows or {len(groups), *map(len, rows.values())} != {len(ids)}:
         raise DataError(f"{path} holds no measured samples; {_MEASURE_ANEW}.")
     return Evaluation(ids=ids, groups=groups, rows=rows)

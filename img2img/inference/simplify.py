@@ -126,6 +126,9 @@ def _freeze_sizes(model: onnx.ModelProto, observed: Sequence[Values]) -> None:
         for at, name in enumerate(node.output):
             if name in frozen:
                 node.output[at] = f"{name}.computed"
+        # Padding melts into a convolution only where no empty name stands for its value.
+        while node.input and not node.input[-1]:
+            node.input.pop()
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in frozen.items())
     _drop_unread(graph)
 

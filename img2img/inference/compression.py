@@ -1,0 +1,114 @@
+"""Smaller forms of an exported network: weights stored in fp16, or everything computed in int8."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from img2img.data.sample import Image
+from img2img.errors import RunError
+from img2img.inference.export import write_card
+from img2img.inference.weights import Card
+
+_LEAST_ROUNDED = 64
+"""Tensors with fewer values stay as they are: they weigh nothing, and scales are among them."""
+_LEAST_CAST = 4096
+"""Tensors with fewer values are rounded, but stored in fp32: a cast costs more time to open than
+it saves bytes."""
+
+
+def export_fp16(source: Path, card: Card, path: Path) -> None:
+    """Writes `path`: the exported network `source` with its weights stored in fp16, half the size.
+    They are cast when the file is opened, so that the arithmetic stays in fp32."""
+    model = onnx.load(source)
+    casts = []
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < _LEAST_ROUNDED:
+            continue
+        name, stored = tensor.name, f"{tensor.name}.fp16"
+        rounded = values.astype(np.float16)
+        if values.size < _LEAST_CAST:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(rounded.astype(np.float32), name))
+            continue
+        tensor.CopyFrom(onnx.numpy_helper.from_array(rounded, stored))
+        casts.append(onnx.helper.make_node("Cast", [stored], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, path)
+    write_card(path, replace(card, facts=card.facts | {"numbers": "fp16"}))
+
+
+# What is quantised inside the body; normalisation before it and decoding after it stay in fp32.
+_INT8_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Mul", "Concat", "Relu", "Clip",
+             "Sigmoid", "MaxPool", "AveragePool", "GlobalAveragePool", "Resize")  # fmt: skip
+_BODY = "/network/body/"
+_CONVOLUTIONS = ("Conv", "ConvTranspose")
+
+
+def export_int8(source: Path, card: Card, path: Path, pictures: Sequence[Image]) -> None:
+    """Writes `path`: the exported network `source` quantised statically to int8, a scale for
+    every channel of a weight, the ranges of activations as they are on `pictures`. Of more than two
+    convolutions the first and the last, which see the picture and give the answer, stay in fp32.
+
+    Args:
+        source: what `export_onnx` wrote.
+        pictures: (H, W, 3) uint8 RGB each, as the network sees them in training.
+
+    Raises:
+        RunError: the network has nothing that can be quantised.
+    """
+    from onnxruntime import quantization
+
+    reader: Any = _Calibration(pictures)
+    model = onnx.shape_inference.infer_shapes(onnx.load(source))
+    with _silenced():
+        quantization.quantize_static(
+            model,
+            path,
+            reader,
+            op_types_to_quantize=list(_INT8_OPS),
+            per_channel=True,
+            nodes_to_exclude=_in_fp32(model.graph),
+            activation_type=quantization.QuantType.QUInt8,
+        )
+    if not any(node.op_type == "QuantizeLinear" for node in onnx.load(path).graph.node):
+        raise RunError(f"nothing in {card.model} can be quantised: export it without --int8.")
+    write_card(path, replace(card, facts=card.facts | {"numbers": "int8"}))
+
+
+def _in_fp32(graph: onnx.GraphProto) -> list[str]:
+    """The nodes that are not quantised."""
+    outside = [node.name for node in graph.node if not node.name.startswith(_BODY)]
+    convolutions = [node.name for node in graph.node if node.op_type in _CONVOLUTIONS]
+    ends = [convolutions[0], convolutions[-1]] if len(convolutions) > 2 else []
+    return [*outside, *ends]
+
+
+class _Calibration:
+    """Hands pictures to ONNX Runtime's calibration one by one, as its protocol asks."""
+
+    def __init__(self, pictures: Sequence[Image]) -> None:
+        self._pictures = iter(pictures)
+
+    def get_next(self) -> dict[str, Image] | None:
+        picture = next(self._pictures, None)
+        return None if picture is None else {"input": np.ascontiguousarray(picture[None])}
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """The quantiser talks through the root logger, of matters its callers cannot change."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(before)
