@@ -90,10 +90,11 @@ def compare(
 def _caution(sessions: "list[Session]") -> str:
     """A sentence where the two were trained for different things or on other parts of the data,
     else nothing."""
-    from img2img.cli.measuring import division
+    from img2img.cli.measuring import division, fold_of
 
     ours, theirs = (
-        session.card.options.get("task", {}) | division(session.card) for session in sessions
+        session.card.options.get("task", {}) | division(session.card) | fold_of(session.card)
+        for session in sessions
     )
     differing = [
         f"{name} ({ours.get(name)}, {theirs.get(name)})"
