@@ -19,8 +19,6 @@ _MOST_POINTS = 20_000
 """More say nothing new about a few centres, and take seconds."""
 _LEAST_SHARE = 0.0005
 """Of the picture: smaller parts of a cluster are specks."""
-_N_NEAREST = 5
-"""Examples that name a region together: one alone is often the odd one of its class."""
 
 
 def colour_position_features(image: Image, position_weight: float) -> Features:
@@ -104,52 +102,47 @@ def _parts(labels: Labels) -> list[Image]:
 
 
 class Examples(NamedTuple):
-    """Regions of labelled pictures: `features` (N, C) float32, the mean of each region, and
-    `shares` (N, K) float32 of the classes among its labelled pixels."""
+    """Regions of labelled pictures: `features` (N, C) float32, the mean of each region, and `names`
+    (N,) uint8, the class of most of its labelled pixels."""
 
     features: Features
-    shares: Features
+    names: Classes
 
     def classes(self, features: Features) -> Classes:
-        """(M,) uint8: the class that fills most of the five examples nearest to each of features
-        (M, C), an example weighing as much as it is near (one over its distance)."""
+        """(M,) uint8: the name of the example nearest to each of features (M, C), every feature
+        counting in deviations of the examples.
+
+        One alone names it: several would outvote the few examples of a rare class.
+        """
         spread = self.features.std(axis=0)
         spread[spread == 0] = 1
-        known, asked = self.features / spread, features / spread
-        squares = (known**2).sum(axis=1) + (asked**2).sum(axis=1)[:, None] - 2 * asked @ known.T
-        nearest = squares.argsort(axis=1, kind="stable")[:, :_N_NEAREST]
-        distances = np.sqrt(np.maximum(np.take_along_axis(squares, nearest, axis=1), 1e-6))
-        votes = (self.shares[nearest] / distances[..., None]).sum(axis=1)
-        return np.asarray(votes.argmax(axis=1), np.uint8)
+        return self.names[nearest_centres(features / spread, self.features / spread)]
 
 
-def examples_in(labels: Labels, features: Features, truth: Classes, n_classes: int) -> Examples:
+def examples_in(labels: Labels, features: Features, truth: Classes) -> Examples:
     """The regions of a labelled picture; those without a labelled pixel are left out.
 
     Args:
         labels: (h, w) clusters, of the whole picture at any size.
         features: (h', w', C) of the whole picture at any size.
         truth: (H, W) classes, `IGNORE` where a pixel has no label.
-        n_classes: K.
     """
     regions = _nested(labels)
     at_regions = _at_size(truth, regions.shape)
     known = at_regions != IGNORE
-    codes = regions[known] * n_classes + at_regions[known]
     n_regions = int(regions.max()) + 1
-    counts = np.bincount(codes, minlength=n_regions * n_classes).reshape(n_regions, n_classes)
-    totals = counts.sum(axis=1)
-    means = _means(regions, features)
-    labelled = totals > 0
-    shares = (counts[labelled] / totals[labelled, None]).astype(np.float32)
-    return Examples(means[labelled], shares)
+    codes = regions[known] * IGNORE + at_regions[known]
+    votes = np.bincount(codes, minlength=n_regions * IGNORE).reshape(n_regions, IGNORE)
+    labelled = votes.any(axis=1)
+    names = votes[labelled].argmax(axis=1).astype(np.uint8)
+    return Examples(_means(regions, features)[labelled], names)
 
 
 def named_by_examples(
     image: Image, labels: Labels, features: Features, examples: Examples
 ) -> Classes:
     """(H, W) classes of a picture (H, W, 3): each connected part of each cluster, with its holes,
-    gets the class of the examples nearest to the mean of its features; parts lie over what they
+    gets the name of the example nearest to the mean of its features; parts lie over what they
     are holes of. What is in no part has one name too.
 
     Args:

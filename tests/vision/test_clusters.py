@@ -124,8 +124,8 @@ def test_examples_name_the_regions_of_another_picture() -> None:
     image, truth = _picture()
     partly = truth.copy()
     partly[:, :10] = 255
-    examples = examples_in(*_clustered(image), partly, 3)
-    np.testing.assert_allclose(examples.shares.sum(axis=1), 1, rtol=1e-6)
+    examples = examples_in(*_clustered(image), partly)
+    assert set(examples.names.tolist()) == {0, 1, 2}
     other = np.ascontiguousarray(image[:, ::-1])
     found = named_by_examples(other, *_clustered(other), examples)
     assert (found == truth[:, ::-1]).mean() > 0.95
@@ -135,7 +135,7 @@ def test_the_sizes_of_labels_features_truth_and_picture_may_differ() -> None:
     image, truth = _picture()
     labels, features = _clustered(image)
     large = cv2.resize(truth, None, fx=4, fy=4, interpolation=cv2.INTER_NEAREST)
-    examples = examples_in(labels, features[::3, ::3], large, 3)
+    examples = examples_in(labels, features[::3, ::3], large)
     picture = cv2.resize(image, None, fx=2, fy=2)
     found = named_by_examples(picture, labels, features[::3, ::3], examples)
     assert found.shape == (120, 180)
@@ -147,26 +147,20 @@ def test_a_background_in_a_thing_lies_over_it() -> None:
     labels[10:50, 10:50] = 1
     labels[20:40, 20:40] = 2
     features = labels[..., None].astype(np.float32)
-    examples = Examples(np.float32([[0], [1], [2]]), np.float32([[0, 1], [0, 1], [1, 0]]))
+    examples = Examples(np.float32([[0], [1], [2]]), np.uint8([1, 1, 0]))
     image = np.zeros((60, 60, 3), np.uint8)
     found = named_by_examples(image, labels, features, examples)
     np.testing.assert_array_equal(found, (labels != 2).astype(np.uint8))
 
 
-def test_several_examples_outvote_the_odd_one_and_near_ones_those_far_away() -> None:
-    features = np.float32([[0.0], [0.1], [0.2], [0.3], [0.4], [9.0]])
-    shares = np.eye(3, dtype=np.float32)[[0, 1, 0, 0, 0, 2]]
-    examples = Examples(features, shares)
-    assert examples.classes(np.float32([[0.15], [9.0]])).tolist() == [0, 2]
-
-
-def test_a_feature_that_never_varies_says_nothing() -> None:
-    features = np.float32([[0.0, 7.0]] * 5 + [[1.0, 7.0]] * 5)
-    examples = Examples(features, np.repeat(np.eye(2, dtype=np.float32), 5, axis=0))
-    assert examples.classes(np.float32([[0.1, 7.0], [0.9, 7.0]])).tolist() == [0, 1]
+def test_features_count_in_deviations_and_one_that_never_varies_says_nothing() -> None:
+    features = np.float32([[0, 0, 7], [0, 1000, 7], [1, 0, 7], [1, 1000, 7]])
+    examples = Examples(features, np.uint8([0, 0, 1, 1]))
+    asked = np.float32([[0.1, 400, 7], [0.9, 400, 7]])
+    assert examples.classes(asked).tolist() == [0, 1]
 
 
 def test_regions_without_labels_are_no_examples() -> None:
     image, truth = _picture()
-    examples = examples_in(*_clustered(image), np.full_like(truth, 255), 3)
-    assert examples.features.shape[0] == examples.shares.shape[0] == 0
+    examples = examples_in(*_clustered(image), np.full_like(truth, 255))
+    assert len(examples.features) == len(examples.names) == 0
