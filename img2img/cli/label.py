@@ -225,10 +225,10 @@ def _named(
             advance()
             return segment(image)
 
-        known = examples_of(seen, shown, len(adapter.classes))
-    if not len(known.shares):
+        known = examples_of(seen, shown)
+    if not len(known.names):
         raise DataError("no pixel of the examples has a label: give masks with classes in them.")
-    for name, share in zip(adapter.classes.names, known.shares.max(axis=0), strict=True):
-        if not share:
-            say(f"no example shows {name}: it will not be proposed", quiet=quiet)
+    for index, name in enumerate(adapter.classes.names):
+        if index not in known.names:
+            say(f"no region of the examples is {name}: it will not be proposed", quiet=quiet)
     return by_examples(segment, known), f"regions are named by {len(shown)} labelled pictures"

@@ -52,7 +52,7 @@ def by_rule(segment: Segmenter) -> Proposer:
 
 
 def by_examples(segment: Segmenter, examples: Examples) -> Proposer:
-    """Regions named as the examples nearest to them; both come from the same `segment`."""
+    """Regions named as the example nearest to each; both come from the same `segment`."""
     return lambda image: named_by_examples(image, *segment(image), examples)
 
 
@@ -66,10 +66,10 @@ def by_model(predictor: Predictor, confidence: float) -> Proposer:
     return propose
 
 
-def examples_of(segment: Segmenter, samples: Iterable[Sample], n_classes: int) -> Examples:
+def examples_of(segment: Segmenter, samples: Iterable[Sample]) -> Examples:
     """The regions of labelled pictures, one at least; none where no pixel has a label."""
     found = [
-        examples_in(*segment(sample.image), sample.labels["classes"].astype(np.uint8), n_classes)
+        examples_in(*segment(sample.image), sample.labels["classes"].astype(np.uint8))
         for sample in samples
     ]
     return Examples(*(np.concatenate(parts) for parts in zip(*found, strict=True)))

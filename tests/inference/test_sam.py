@@ -200,9 +200,9 @@ def test_regions_are_named_by_rule_and_by_examples(network_folder: Path, labelle
     classes = ClassSet.parse(["background:0", "egg:128", "pan:255"])
     options = DataOptions(source=str(labelled), val_share=0, test_share=0)
     samples = list(mask_splits(options, classes).whole)
-    examples = examples_of(segment, samples[:2], len(classes))
-    assert examples.shares.shape == (len(examples.features), 3)
-    np.testing.assert_allclose(examples.shares.sum(axis=1), 1, rtol=1e-5)
+    examples = examples_of(segment, samples[:2])
+    assert len(examples.names) == len(examples.features) >= 2
+    assert examples.names.max() < 3
     for propose in (by_rule(segment), by_examples(segment, examples)):
         found = propose(samples[2].image)
         assert found.shape == samples[2].image.shape[:2]
