@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 """Points as numbers x + iy: a similarity is a product and a sum."""
 
-_ANGLES_RAD = np.deg2rad(np.arange(-45, 46, 7.5))
+_ANGLES_RAD = np.deg2rad(np.arange(-60, 61, 30))
 _SCALES = np.array([0.8, 1.0, 1.25])
 _BENT = 1.5
 """Deviations of the first two components by which the mean shape is bent for a start: of faces,
@@ -48,7 +48,7 @@ class Ordered(NamedTuple):
 def order(points: NDArray[np.floating[Any]], model: ShapeModel) -> Ordered:
     """Puts points (M, 2), too few or too many as they may be, in the order of a shape model.
 
-    Starts are the mean shape, straight or bent, at angles of up to 45° and several sizes. The most
+    Starts are the mean shape, straight or bent, at angles of up to 60° and several sizes. The most
     promising are brought nearer by soft matching that grows harder, then refined by assignment and
     fit in turns; the fit is stiff at first.
 

@@ -17,7 +17,7 @@ def model() -> ShapeModel:
 
 
 @settings(deadline=None, max_examples=40)
-@given(seed=st.integers(0, 100_000), angle=st.floats(-30, 30), radius=st.floats(4, 60))
+@given(seed=st.integers(0, 100_000), angle=st.floats(-60, 60), radius=st.floats(4, 60))
 def test_shuffled_faces_are_put_in_order(
     model: ShapeModel, seed: int, angle: float, radius: float
 ) -> None:
