@@ -16,12 +16,14 @@ Floats = NDArray[np.float64]
 
 _LEAST_PEAK = 0.25
 """Of the map's greatest value: what is left lower than this after peaks are taken away is none."""
-_LEAST_SHARE = 0.1
+_LEAST_VALUE = 0.1
 """Of the greatest value: lower cells are background or noise."""
 _N_ROUNDS = 60
 _STILL_CELLS = 1e-3
 _PRIOR_MASS = 2.0
 """How much the expected covariance counts beside the cells of a component, in Gaussians' masses."""
+_ADDED_MASS = 0.1
+"""Of a Gaussian, to what each component explains, so that none dies out."""
 _LEAST_MASS = 0.02
 """Of a Gaussian: a component that explains less stays where it started."""
 _LEAST_CONFIDENCE, _ASTRAY = 0.4, 2.0
@@ -61,7 +63,7 @@ def _peaks_in(heatmap: Floats, n: int, sigma: float) -> Floats:
 
 def _mixture(heatmap: Floats, start: Floats, sigma: float) -> Peaks:
     """Components that begin at points `start` (K, 2)."""
-    y, x = np.nonzero(heatmap > _LEAST_SHARE * heatmap.max())
+    y, x = np.nonzero(heatmap > _LEAST_VALUE * heatmap.max())
     mass = heatmap[y, x]
     terms = np.stack([np.ones(len(x)), x, y, x * x, x * y, y * y])
     unit, expected = 2 * np.pi * sigma**2, sigma**2 * np.eye(2)
@@ -77,7 +79,7 @@ def _mixture(heatmap: Floats, start: Floats, sigma: float) -> Peaks:
         prior = _PRIOR_MASS * unit
         scatter = _scatter(points, sums, *moments) + prior * expected
         covariance = scatter / (sums + prior)[:, None, None]
-        shares = sums + _LEAST_SHARE * unit
+        shares = sums + _ADDED_MASS * unit
         if np.abs(points - before).max() < _STILL_CELLS:
             break
     return _as_peaks(points, heatmap, covariance, sums)
