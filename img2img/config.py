@@ -83,6 +83,22 @@ def check_groups(text: str) -> tuple[str, str]:
     return kind, argument
 
 
+def parse_repeat(text: str) -> tuple[re.Pattern[str], int]:
+    """(pattern, times) of `REGEX:TIMES`.
+
+    Raises:
+        UsageError: the text has another form.
+    """
+    pattern, _, times = text.rpartition(":")
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"data.repeat cannot be {text!r}: {error}.") from None
+    if not pattern or not times.isdecimal() or int(times) < 1:
+        raise UsageError(f"data.repeat cannot be {text!r}: write REGEX:TIMES, such as ^lfpw/:4.")
+    return compiled, int(times)
+
+
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -220,6 +236,10 @@ class DataOptions:
         "column:NAME or pattern:REGEX (its first group).",
         check=check_groups,
     )
+    repeat: tuple[str, ...] = option(
+        (), "Training samples that count several times in an epoch, as REGEX:TIMES of their ids, "
+        "such as ^lfpw/:4.", check=lambda rules: [parse_repeat(rule) for rule in rules],
+    )  # fmt: skip
     folds: int | None = option(
         None, "Parts of equal size for a cross-validation, of which one is the test.", low=2
     )

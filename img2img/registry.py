@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 TASKS = {
     "sobel": "img2img.tasks.sobel:Sobel",
     "segmentation": "img2img.tasks.segmentation:Segmentation",
+    "keypoints": "img2img.tasks.keypoints:Keypoints",
 }
 MODELS = {
     "filternet": "img2img.models.filternet:FilterNet",
     "autoencoder": "img2img.models.autoencoder:Autoencoder",
     "unet": "img2img.models.unet:UNet",
+    "regressor": "img2img.models.regressor:Regressor",
 }
 
 

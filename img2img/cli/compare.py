@@ -63,7 +63,7 @@ def compare(
         first, second = (
             measured(
                 judge,
-                lambda sample, predictor=predictor: predictor.run(sample.image),  # type: ignore[misc]
+                predictor.run_sample,
                 samples,
                 runtime=runtime,
                 label=f"measuring {label}",

@@ -160,7 +160,7 @@ def _adapter(
     schema: dict[str, type] = {"data": DataOptions, "task": kind.Options, **kind.groups}
     given: list[Any] = [("flag", {"data": flags}), ("flag", parse_set(sets))]
     options: Any = Config.resolve(task, schema, given).task_options
-    fitting = kind.defaults_for(options, kind.defaults["model"]["name"], generated=data is None)
+    fitting = kind.defaults_for(options, kind.defaults["model"]["name"], source=data)
     own: list[Any] = [
         ("task default", {group: values for group, values in layer.items() if group in schema})
         for layer in (kind.defaults, fitting)

@@ -50,7 +50,8 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Also write report.html, samples/ (pictures) and pictures.jsonl (a row each).",
+            help="Also write report.html, samples/ (pictures), pictures.jsonl (a row each) and the "
+            "task's curves/ (CSV), if it has any.",
         ),
     ] = None,
     worst: Annotated[
@@ -144,7 +145,7 @@ def _measure(
         data=name,
         part=part,
         samples=samples,
-        evaluation=run(lambda sample: predictor.run(sample.image), "evaluating"),
+        evaluation=run(predictor.run_sample, "evaluating"),
         baselines={label: run(answer, label) for label, answer in task.baselines().items()}
         if baselines
         else {},

@@ -16,14 +16,11 @@ from numpy.typing import NDArray
 from img2img.config import option
 from img2img.data.sample import Image
 from img2img.data.view import View
+from img2img.data.warp import Matrix, warp_image
 from img2img.vision.classes import IGNORE, Classes
 
 if TYPE_CHECKING:
     from img2img.data.cutouts import Cutouts
-
-Matrix = NDArray[np.float64]
-"""(2, 3): (x, y, 1) of the original to (x, y) of the canvas."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentOptions:
@@ -162,39 +159,6 @@ def random_linear(options: AugmentOptions, rng: np.random.Generator) -> Matrix:
     return linear
 
 
-SUPERSAMPLING = 1.5
-"""Pixels per canvas pixel, to within a factor √2, to which a picture is halved before it is warped:
-means of blocks and the triangle of bilinear interpolation together blur like `INTER_AREA` alone
-where they are √3 (variance of 1/12 square pixel)."""
-
-
-def warp_image(image: Image, matrix: Matrix, height: int, width: int) -> Image:
-    """(height, width, C) canvas with `image` (H, W, C) on it, C of 3 or 4.
-
-    Where the canvas does not show the picture (`covered`) its values mean nothing.
-    """
-    n_pixels = 1 / (SUPERSAMPLING * np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    for _ in range(max(0, round(np.log2(n_pixels)))):
-        image, matrix = _halved(image, matrix)
-    # One pixel carried on gives the border its colour; warping with BORDER_REPLICATE is slow.
-    image = np.asarray(cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_REPLICATE))
-    matrix = matrix @ np.array([[1.0, 0.0, -1.0], [0.0, 1.0, -1.0], [0.0, 0.0, 1.0]])
-    return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR))
-
-
-def _halved(image: Image, matrix: Matrix) -> tuple[Image, Matrix]:
-    """Means of two by two pixels, which OpenCV takes five times faster than any other area, and
-    the matrix from them; sides that have few pixels keep them."""
-    height, width = image.shape[:2]
-    x, y = (2 if side >= 32 else 1 for side in (width, height))
-    new = (width // x, height // y)
-    image = np.asarray(
-        cv2.resize(image[: new[1] * y, : new[0] * x], new, interpolation=cv2.INTER_AREA)
-    )
-    to_old = np.array([[x, 0.0, (x - 1) / 2], [0.0, y, (y - 1) / 2], [0.0, 0.0, 1.0]])
-    return image, matrix @ to_old
-
-
 def warp_classes(
     classes: Classes, matrix: Matrix, height: int, width: int, *, fill: int
 ) -> Classes:
@@ -223,7 +187,7 @@ def _within(canvas: Image, inside: NDArray[np.bool_]) -> Image:
 # ---- light and camera
 
 
-def _photometric(options: AugmentOptions) -> Any:
+def photometric(options: Any) -> Any:
     """An albumentations pipeline of what light, lens, sensor and codec do to colours."""
     # Its import asks PyPI for news, which no training may wait for.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -282,7 +246,7 @@ class Augmenter:
         self.size = size
         # Of one pixel albumentations makes one with one channel.
         is_lit = options.strength > 0 and size > 1
-        self._photometric = _photometric(options) if is_lit else None
+        self._photometric = photometric(options) if is_lit else None
 
     def __call__(
         self,

@@ -68,7 +68,7 @@ def run_fold(
     train(plan, runtime, out=out, resume=began, listeners=listeners, report=report)
     held_out = plan.splits.parts["test"]
     predictor = Predictor(plan.task, open_session(find_weights(str(out), config.task)))
-    measure(plan.task, lambda sample: predictor.run(sample.image), held_out, runtime, out=out)
+    measure(plan.task, predictor.run_sample, held_out, runtime, out=out)
 
 
 def measure(

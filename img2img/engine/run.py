@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from img2img import __version__
-from img2img.config import Config, Layer
-from img2img.data.sample import Splits
+from img2img.config import Config, Layer, parse_repeat
+from img2img.data.sample import Dataset, Splits
 from img2img.data.split import check_unchanged, split_to_json
 from img2img.engine.checkpoint import FILE
 from img2img.engine.events import Finished, JsonLines, Listener, Noted
@@ -49,8 +49,8 @@ def resolve(task_name: str, layers: list[Layer]) -> Config:
     sources = [
         groups["data"]["source"] for _, groups in layers if "source" in groups.get("data", {})
     ]
-    generated = not sources or sources[-1] is None
-    fitting = ("task default", kind.defaults_for(options, model, generated=generated))
+    source = sources[-1] if sources else None
+    fitting = ("task default", kind.defaults_for(options, model, source=source))
     return replace_budget(Config.resolve(task_name, schema, [general, fitting, *layers[1:]]))
 
 
@@ -202,7 +202,8 @@ def train(
         shutil.rmtree(out / "cache", ignore_errors=True)
     runtime.barrier()
     trainer = Trainer(
-        plan.task, config, plan.network, plan.card, train=plan.splits.parts["train"],
+        plan.task, config, plan.network, plan.card,
+        train=repeated(plan.splits.parts["train"], config.data.repeat),
         val=_validation(plan.splits), runtime=runtime, run=out, listeners=listeners,
     )  # fmt: skip
     if runtime.leads:
@@ -282,6 +283,28 @@ def next_run_folder(task: str, base: Path = Path("runs")) -> Path:
     taken = [path.name.removeprefix(f"{task}-") for path in base.glob(f"{task}-*")]
     number = max((int(name) for name in taken if name.isdigit()), default=0) + 1
     return base / f"{task}-{number}"
+
+
+def repeated(train: Dataset, rules: Sequence[str]) -> Dataset:
+    """The samples, each as often as the first rule `REGEX:TIMES` that fits its id says.
+
+    Raises:
+        UsageError: a rule fits no sample.
+    """
+    if not rules:
+        return train
+    parsed = [parse_repeat(rule) for rule in rules]
+    times = [
+        next((n for pattern, n in parsed if pattern.search(record.id)), 1)
+        for record in train.records
+    ]
+    for rule, (pattern, _) in zip(rules, parsed, strict=True):
+        if not any(pattern.search(record.id) for record in train.records):
+            raise UsageError(
+                f"data.repeat={rule} fits no training sample; the first is called "
+                f"{train.records[0].id}."
+            )
+    return train.subset([index for index, n in enumerate(times) for _ in range(n)])
 
 
 def _validation(splits: Splits) -> Any:

@@ -237,7 +237,7 @@ class Trainer:
             session = TorchSession(self.network, self.runtime.device, self.card, name="training")
             predictor = Predictor(self.task, session)
             mine = range(self.runtime.rank, count, self.runtime.world)
-            rows = measure_rows(self.task, lambda s: predictor.run(s.image), self.val, mine)
+            rows = measure_rows(self.task, predictor.run_sample, self.val, mine)
             metrics = collect(self.runtime.gather(rows)).metrics(self.task)
         self._to_training_mode()
         return metrics

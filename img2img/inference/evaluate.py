@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from img2img.data.sample import Dataset, Sample
 from img2img.inference.predictor import Predictor
-from img2img.tasks.base import Table, Task
+from img2img.tasks.base import Curve, Table, Task
 from img2img.vision.metrics import percentile_intervals
 
 Columns = dict[str, NDArray[np.float64]]
@@ -47,6 +47,10 @@ class Evaluation:
     def tables(self, task: Task[Any, Any]) -> Mapping[str, Table]:
         """The task's tables over all pictures."""
         return task.tables(self.rows, np.ones(len(self.ids)))
+
+    def curves(self, task: Task[Any, Any]) -> Mapping[str, Curve]:
+        """The task's curves over all pictures."""
+        return task.curves(self.rows, np.ones(len(self.ids)))
 
     def to_json(self, task: Task[Any, Any]) -> dict[str, Metrics]:
         """{metric: {value, low, high}}."""

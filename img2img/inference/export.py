@@ -132,7 +132,7 @@ def gate(
 
 def _best_metric(task: Task[Any, Any], session: Session, samples: Dataset) -> float:
     predictor = Predictor(task, session)
-    rows = [task.measure(predictor.run(sample.image), sample) for sample in samples]
+    rows = [task.measure(predictor.run_sample(sample), sample) for sample in samples]
     columns = {name: np.array([row[name] for row in rows], np.float64) for name in rows[0]}
     return task.summarise(columns, np.ones(len(rows)))[task.best.metric]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from img2img.data.sample import Image
+from img2img.data.sample import Image, Sample
 from img2img.data.view import View
 from img2img.inference.session import Session
 from img2img.inference.tiling import run_blended, run_exact
@@ -47,6 +47,13 @@ class Predictor:
         if self.tile and self._side(height, width):
             return self.task.result(self._network(image), View.whole(height, width))
         return self.task.answer(image, self._network)
+
+    def run_sample(self, sample: Sample) -> Any:
+        """The task's result for a sample that is measured, in original pixels."""
+        height, width = sample.image.shape[:2]
+        if self.tile and self._side(height, width):
+            return self.run(sample.image)
+        return self.task.answer_sample(sample, self._network)
 
     def run_batch(self, images: list[Image]) -> list[Any]:
         """Results of several pictures, in one call of the network where their shapes allow."""

@@ -1,5 +1,6 @@
 """A network from picture to maps, and from maps to the answer."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -13,11 +14,15 @@ from img2img.errors import UsageError
 class Head(nn.Module):
     """What the network puts out, and how it is decoded.
 
-    `n_maps` is the number of channels that the body must give. `forward` turns maps
-    (B, n_maps, H, W) float32 into named answers, each with a leading batch axis.
+    `n_maps` is the number of channels that the body must give, `stride` the pixels of the picture
+    to a cell of the maps. `forward` turns maps (B, n_maps, ⌈H / stride⌉, ⌈W / stride⌉) float32
+    into named answers, each with a leading batch axis. A head that `takes_numbers` gets
+    (B, n_maps, 1, 1) instead, from a body that sees the whole picture at once.
     """
 
     n_maps: int
+    stride: int = 1
+    takes_numbers: ClassVar[bool] = False
     outputs: ClassVar[tuple[str, ...]]
 
     @abstractmethod
@@ -88,14 +93,19 @@ class Network(nn.Module):
     """A body between normalisation and head.
 
     Takes uint8 RGB (B, H, W, 3) of any size, or float (B, 3, H, W) in 0…1. `forward` gives maps
-    (B, n_maps, H, W), what an objective compares; `answer` decodes them.
+    (B, n_maps, ⌈H / head.stride⌉, ⌈W / head.stride⌉), what an objective compares; `answer`
+    decodes them.
 
     Args:
-        body: module from (B, 3, h, w) to (B, n_maps, h, w), h and w multiples of `stride`.
+        body: module from (B, 3, h, w) to (B, n_maps, h / map_stride, w / map_stride), h and w
+            multiples of `stride`; or to (B, n_maps, 1, 1).
         head: the decoder.
         mean: mean of the pictures in 0…1 that the body expects, a channel.
         std: their standard deviation.
-        stride: the picture is padded to multiples of this (reflect-101, right and bottom).
+        stride: the picture is padded to multiples of this, and of the head's stride (reflect-101,
+            right and bottom).
+        map_stride: pixels to a cell of the body's maps; where the head wants larger cells, they are
+            means of these.
         halo_px: pixels around a pixel that can influence its answer; None: the whole picture.
     """
 
@@ -110,13 +120,15 @@ class Network(nn.Module):
         mean: Sequence[float] = (0.0, 0.0, 0.0),
         std: Sequence[float] = (1.0, 1.0, 1.0),
         stride: int = 1,
+        map_stride: int = 1,
         halo_px: int | None = None,
     ) -> None:
         super().__init__()
         self.body = body
         self.head = head
-        self.stride = stride
+        self.stride = math.lcm(stride, head.stride)
         self.halo_px = halo_px
+        self._pooled = head.stride // map_stride
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
@@ -126,7 +138,10 @@ class Network(nn.Module):
         if self.stride > 1:
             x = reflect_pad(x, 0, -height % self.stride, 0, -width % self.stride)
         maps: Tensor = self.body(x)
-        return maps[..., :height, :width]
+        if self._pooled > 1:
+            maps = nn.functional.avg_pool2d(maps, self._pooled)
+        cell = self.head.stride
+        return maps[..., : (height + cell - 1) // cell, : (width + cell - 1) // cell]
 
     def answer(self, image: Tensor) -> dict[str, Tensor]:
         """The decoded outputs of `head`, in float32 whatever the precision of the body."""

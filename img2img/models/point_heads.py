@@ -1,13 +1,17 @@
-"""Heads that end a network in heatmaps, and in the points that they show."""
+"""Heads that end a network in points: heatmaps, coordinates, coefficients of a shape."""
 
 import math
 from typing import ClassVar, Literal
 
-from torch import Tensor
+import numpy as np
+import torch
+from torch import Tensor, nn
 
 from img2img.models.network import Head
+from img2img.vision.heatmap_losses import from_unit
 from img2img.vision.heatmap_tensors import least_squares, soft_argmax
 from img2img.vision.heatmaps import to_pixels
+from img2img.vision.shape_model import ShapeModel
 
 Activation = Literal["linear", "sigmoid", "softmax"]
 """What turns the network's maps into heatmaps: `HEATMAP_LOSSES` says which each loss needs."""
@@ -23,13 +27,17 @@ class HeatmapHead(Head):
         n_maps: P, of points or of groups of points.
         sigma: deviation of the Gaussians that the network learned, in cells of its maps.
         activation: what the maps are before they are heatmaps.
+        stride: pixels of the picture to a cell of the maps.
     """
 
     outputs: ClassVar[tuple[str, ...]] = ("heatmaps",)
 
-    def __init__(self, n_maps: int, *, sigma: float, activation: Activation) -> None:
+    def __init__(
+        self, n_maps: int, *, sigma: float, activation: Activation, stride: int = 1
+    ) -> None:
         super().__init__()
         self.n_maps = n_maps
+        self.stride = stride
         self.sigma = sigma
         self.activation = activation
 
@@ -56,8 +64,7 @@ class PointHead(HeatmapHead):
     Args:
         n_points: P.
         sigma: deviation of the Gaussians that the network learned, in cells of its maps.
-        activation: as in `HeatmapHead`.
-        stride: pixels of the picture to a cell of the maps.
+        activation, stride: as in `HeatmapHead`.
         decoder: of `heatmaps.DECODERS`, the two that are graphs.
     """
 
@@ -72,8 +79,7 @@ class PointHead(HeatmapHead):
         stride: int = 1,
         decoder: Literal["least_squares", "softargmax"] = "least_squares",
     ) -> None:
-        super().__init__(n_points, sigma=sigma, activation=activation)
-        self.stride = stride
+        super().__init__(n_points, sigma=sigma, activation=activation, stride=stride)
         self.decoder = decoder
 
     def forward(self, maps: Tensor) -> dict[str, Tensor]:
@@ -87,3 +93,133 @@ class PointHead(HeatmapHead):
             "confidence": confidence,
             "covariance": covariance * self.stride**2,
         }
+
+
+class CoordinateHead(Head):
+    """Coordinates as numbers: maps (B, 2P, 1, 1) are x and y in -1…1 from edge to edge.
+
+    Gives `points` (B, P, 2) float32 in pixels of the network's picture, and `confidence` (B, P),
+    which is 1, as nothing is known of it.
+
+    Args:
+        n_points: P.
+        size_px: side of the network's square picture.
+    """
+
+    outputs: ClassVar[tuple[str, ...]] = ("points", "confidence")
+    takes_numbers = True
+    size: Tensor
+
+    def __init__(self, n_points: int, *, size_px: int) -> None:
+        super().__init__()
+        self.n_maps = 2 * n_points
+        self.n_points = n_points
+        self.register_buffer("size", torch.tensor([size_px, size_px], dtype=torch.float32))
+
+    def units(self, maps: Tensor) -> Tensor:
+        """(B, P, 2) in -1…1."""
+        return maps.flatten(1).unflatten(1, (self.n_points, 2))
+
+    def forward(self, maps: Tensor) -> dict[str, Tensor]:
+        points = from_unit(self.units(maps), self.size.to(maps.dtype))
+        return {"points": points, "confidence": torch.ones_like(points[..., 0])}
+
+
+class ShapeHead(CoordinateHead):
+    """Coefficients of a shape model (principal components): maps (B, K, 1, 1) are in deviations.
+
+    The mean and the components, in -1…1 from edge to edge, travel with the weights.
+
+    Args:
+        n_points, size_px: as in `CoordinateHead`.
+        n_components: K.
+        model: the shapes that were learned from; none where weights follow.
+    """
+
+    mean: Tensor
+    components: Tensor
+
+    def __init__(
+        self, n_points: int, *, size_px: int, n_components: int, model: ShapeModel | None = None
+    ) -> None:
+        super().__init__(n_points, size_px=size_px)
+        self.n_maps = n_components
+        mean = np.zeros((n_points, 2), np.float32)
+        components = np.zeros((n_components, n_points, 2), np.float32)
+        if model is not None:
+            mean = model.mean.astype(np.float32)
+            scaled = model.components * np.sqrt(model.variances)[:, None, None]
+            components[: len(scaled)] = scaled[:n_components]
+        self.register_buffer("mean", torch.from_numpy(mean))
+        self.register_buffer("components", torch.from_numpy(components))
+
+    def units(self, maps: Tensor) -> Tensor:
+        shift = maps.flatten(1) @ self.components.flatten(1).to(maps.dtype)
+        return self.mean.to(maps.dtype) + shift.unflatten(1, (self.n_points, 2))
+
+
+class SharedHead(HeatmapHead):
+    """Heatmaps of several points each, and the shape model that tells the points apart.
+
+    Beside `heatmaps` it gives the model (`ShapeModel.to_arrays`), the same for every picture, under
+    the names `shape_mean` and so on.
+
+    Args:
+        n_points: of the shape.
+        n_components: greatest number of components of the shape model.
+        model: the shapes that were learned from; none where weights follow.
+    """
+
+    outputs: ClassVar[tuple[str, ...]] = (
+        "heatmaps", "shape_mean", "shape_components", "shape_variances", "shape_noise_variance",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        n_maps: int,
+        *,
+        sigma: float,
+        activation: Activation,
+        stride: int,
+        n_points: int,
+        n_components: int,
+        model: ShapeModel | None = None,
+    ) -> None:
+        super().__init__(n_maps, sigma=sigma, activation=activation, stride=stride)
+        shapes = {
+            "mean": (n_points, 2),
+            "components": (n_components, n_points, 2),
+            "variances": (n_components,),
+            "noise_variance": (1,),
+        }
+        known = {} if model is None else model.to_arrays()
+        for name, shape in shapes.items():
+            array = np.zeros(shape, np.float32)
+            if name in known:
+                array[: len(known[name])] = known[name][: len(array)]
+            self.register_buffer(f"shape_{name}", torch.from_numpy(array))
+
+    def forward(self, maps: Tensor) -> dict[str, Tensor]:
+        answers = {"heatmaps": self.heatmaps(maps)}
+        for name in self.outputs[1:]:
+            array = getattr(self, name)
+            answers[name] = array.expand(maps.shape[0], *array.shape)
+        return answers
+
+
+class DecodedLoss(nn.Module):
+    """A loss of coordinates in -1…1, of maps that `head` turns into them.
+
+    Args:
+        head: gives `units`.
+        loss: of (B, P, 2) and the batch.
+    """
+
+    def __init__(self, head: CoordinateHead, loss: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+        self.loss = loss
+
+    def forward(self, maps: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        loss: Tensor = self.loss(self.head.units(maps), batch)
+        return loss

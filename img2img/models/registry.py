@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from img2img.config import ModelOptions
-from img2img.errors import unknown_name
+from img2img.errors import UsageError, unknown_name
 from img2img.models.network import Head, Network
 from img2img.models.smp import ARCHITECTURES, EncoderDecoder, encoder_names, split_name
 from img2img.registry import load_model, model_names
@@ -41,6 +41,11 @@ RECOMMENDED = (
         parameters_m=0.01,
     ),
     Row(name="unet", summary="The U-Net as published, from scratch.", parameters_m=31.04),
+    Row(
+        name="regressor",
+        summary="A small CNN that ends in numbers: coordinates, coefficients.",
+        parameters_m=0.51,
+    ),
     Row(
         name="unet:mobilenet_v2",
         summary="Small and quick; ImageNet weights come as an installable package.",
@@ -119,15 +124,20 @@ def build(
         WeightsError: the encoder weights asked for are missing or of another network.
     """
     family = _family(name)
+    if getattr(family, "gives_numbers", False) != head.takes_numbers:
+        raise UsageError(
+            f"{name} ends in {'maps' if head.takes_numbers else 'numbers'}, but the task wants "
+            f"{'numbers: choose regressor or regressor:ENCODER' if head.takes_numbers else 'maps'}."
+        )
     network: Network = family.network(dataclasses.replace(options, name=name), head)
     if not pretrained:
         return Built(network=network, note=f"model {name}")
-    if not isinstance(options, EncoderDecoder.Options) or network.encoder is None:
+    encoder, wanted = name.partition(":")[2], getattr(options, "encoder_weights", "none")
+    if not encoder or network.encoder is None:
         return Built(network=network, note=f"model {name}: from random parameters")
     from img2img.models.pretrained import load_encoder
 
-    encoder = split_name(name)[1]
-    note = load_encoder(network.encoder, encoder, options.encoder_weights, download=download)
+    note = load_encoder(network.encoder, encoder, wanted, download=download)
     return Built(network=network, note=note)
 
 
@@ -143,6 +153,9 @@ def _family(name: str) -> Any:
     family = load_model(name)
     if family is not None:
         return family
+    own = load_model(name.partition(":")[0])
+    if getattr(own, "takes_encoders", False):
+        return own
     if ":" in name:
         split_name(name)
         return EncoderDecoder

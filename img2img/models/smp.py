@@ -6,6 +6,7 @@ functions that build or list networks do it.
 """
 
 import inspect
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,8 +83,10 @@ class EncoderDecoder:
         architecture, encoder = split_name(options.name)
         check_encoder(encoder)
         body = _body(architecture, encoder, n_maps=head.n_maps, decoder=options.decoder)
+        map_stride = _coarsen(body, head.stride, n_maps=head.n_maps)
         mean, std = statistics(encoder)
-        return Network(body, head, mean=mean, std=std, stride=ARCHITECTURES[architecture])
+        stride = ARCHITECTURES[architecture]
+        return Network(body, head, mean=mean, std=std, stride=stride, map_stride=map_stride)
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -149,6 +152,38 @@ def _body(architecture: str, encoder: str, *, n_maps: int, decoder: str) -> nn.M
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"{architecture} cannot be built on {encoder}: {reason}") from error
     return body
+
+
+def _coarsen(body: Any, stride: int, *, n_maps: int) -> int:
+    """Lets a body end in maps of up to `stride` without drawing finer ones first, where its decoder
+    can; gives the stride that it ends in.
+
+    What enlarges the last maps enlarges them less. Decoders that double their maps block by block
+    lose their last blocks.
+    """
+    conv, enlarge, activation = body.segmentation_head
+    if isinstance(enlarge, nn.Upsample):
+        factor = int(enlarge.scale_factor)
+        reached = math.gcd(factor, stride)
+        enlarge = (
+            nn.Upsample(scale_factor=factor // reached, mode="bilinear", align_corners=True)
+            if factor > reached
+            else nn.Identity()
+        )
+        body.segmentation_head = nn.Sequential(conv, enlarge, activation)
+        return reached
+    blocks = getattr(body.decoder, "blocks", None)
+    if not isinstance(blocks, nn.ModuleList) or stride == 1:
+        return 1
+    n_dropped = min(int(math.log2(stride)), len(blocks) - 1)
+    body.decoder.blocks = blocks[: len(blocks) - n_dropped]
+    was_training = body.training
+    with torch.no_grad():
+        width = body.eval().decoder(body.encoder(torch.zeros(1, 3, 64, 64))).shape[1]
+    body.train(was_training)
+    last = nn.Conv2d(width, n_maps, conv.kernel_size, padding=conv.padding)
+    body.segmentation_head = nn.Sequential(last, enlarge, activation)
+    return 1 << n_dropped
 
 
 def _half_widths(kind: type[nn.Module]) -> dict[str, Any]:

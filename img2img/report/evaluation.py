@@ -1,5 +1,6 @@
-"""The report of an evaluation: a row a picture, the worst pictures, and one page."""
+"""The report of an evaluation: a row a picture, the worst pictures, curves, and one page."""
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,7 +11,8 @@ from img2img import __version__
 from img2img.errors import InputError, UsageError
 from img2img.inference.evaluate import Measurement, Metrics
 from img2img.report import html, sections
-from img2img.report.gallery import gallery, section, write_sheets
+from img2img.report.gallery import file_name, gallery, section, write_sheets
+from img2img.tasks.base import Curve
 
 ROWS = "pictures.jsonl"
 
@@ -30,7 +32,8 @@ def check_folder(out: Path) -> None:
 def write_evaluation(
     out: Path, measurement: Measurement, outcome: Mapping[str, Any], *, n_worst: int
 ) -> None:
-    """Writes `pictures.jsonl`, `samples/*.png` and `report.html` into the folder `out`.
+    """Writes `pictures.jsonl`, `samples/*.png`, `report.html` and, for a task that has curves,
+    `curves/*.csv` into the folder `out`.
 
     Args:
         out: is made; an earlier evaluation in it is replaced.
@@ -46,6 +49,7 @@ def write_evaluation(
     try:
         out.mkdir(parents=True, exist_ok=True)
         _write_rows(out / ROWS, measurement, metrics)
+        _write_curves(out / "curves", measurement.evaluation.curves(measurement.predictor.task))
         _write_page(out, measurement, outcome, metrics, n_worst=n_worst)
     except OSError as error:
         raise InputError(f"--out {out} cannot be written: {error.strerror}.") from None
@@ -70,6 +74,7 @@ def _write_page(
             html.paragraph(_about(measurement), soft=True),
             sections.metrics(outcome["metrics"], outcome["baselines"], main=task.best.metric),
             *(sections.tabled(*entry) for entry in measurement.evaluation.tables(task).items()),
+            *_curves(measurement),
         ),
         html.section("Thresholds", _thresholds(outcome)),
         section("Pictures", task, shown),
@@ -98,6 +103,16 @@ def _about(measurement: Measurement) -> str:
     return f"{told}; intervals are bootstrap 95 % over groups." if n_groups > 1 else f"{told}."
 
 
+def _curves(measurement: Measurement) -> list[str]:
+    """Each curve of the weights with those of the baselines."""
+    task = measurement.predictor.task
+    beside = {label: one.curves(task) for label, one in measurement.baselines.items()}
+    return [
+        sections.curved(name, {"network": curve, **{b: one[name] for b, one in beside.items()}})
+        for name, curve in measurement.evaluation.curves(task).items()
+    ]
+
+
 def _thresholds(outcome: Mapping[str, Any]) -> str:
     rows = [
         [f"{entry['metric']} {entry['op']} {entry['limit']:g}", "met" if entry["ok"] else "missed"]
@@ -122,3 +137,14 @@ def _write_rows(path: Path, measurement: Measurement, metrics: Sequence[Metrics]
         )
     ]  # fmt: skip
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _write_curves(folder: Path, curves: Mapping[str, Curve]) -> None:
+    """A CSV file a curve, its labels in the first row."""
+    for name, curve in curves.items():
+        folder.mkdir(exist_ok=True)
+        points = zip(curve.x.tolist(), curve.y.tolist(), strict=True)
+        with (folder / f"{file_name(name)}.csv").open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow([curve.x_label, curve.y_label])
+            table.writerows([f"{x:.10g}", f"{y:.10g}"] for x, y in points)

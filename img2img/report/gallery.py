@@ -63,7 +63,7 @@ def gallery(
     for rank, index in ranked(values, task.best, n_worst=n_worst).items():
         sample = samples[index]
         figure = f"{task.best.metric} {html.figure(values[index])}"
-        drawn = panels(task, sample, predictor.run(sample.image), figure=figure)
+        drawn = panels(task, sample, predictor.run_sample(sample), figure=figure)
         # A whole sheet of full-size photos would be kept for nothing.
         fitted = [Panel(caption=one.caption, image=fit(one.image)) for one in drawn]
         shown.append(Shown(rank=rank, id=sample.id, value=values[index], panels=fitted))

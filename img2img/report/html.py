@@ -55,6 +55,7 @@ details { margin: .75rem 0; } summary { cursor: pointer; padding: .25rem 0; }
   gap: 1rem; }
 .charts figure, .pictures figure { margin: 0; min-width: 0; }
 figcaption { font-size: .85rem; color: var(--soft); overflow-wrap: anywhere; }
+.charts figure { max-width: 34rem; }
 .charts figcaption { font-weight: 600; color: var(--ink); }
 svg.chart { width: 100%; height: auto; display: block; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(46%, 13rem), 1fr));
@@ -172,9 +173,9 @@ def folded(summary: str, content: str) -> str:
 
 
 def charts(drawings: Iterable[tuple[str, str]]) -> str:
-    """(title, svg) pairs side by side; those without a drawing are left out."""
+    """(title or nothing, svg) pairs side by side; those without a drawing are left out."""
     figures = [
-        f"<figure><figcaption>{escape(title)}</figcaption>{svg}</figure>"
+        f"<figure>{f'<figcaption>{escape(title)}</figcaption>' if title else ''}{svg}</figure>"
         for title, svg in drawings
         if svg
     ]

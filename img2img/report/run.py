@@ -85,7 +85,7 @@ def _look(task: Task[Any, Any], predictor: Predictor, splits: Splits) -> Looked:
         part=part,
         samples=samples,
         n_all=len(everything),
-        evaluation=measured(lambda sample: predictor.run(sample.image)),
+        evaluation=measured(predictor.run_sample),
         baselines={name: measured(answer).metrics(task)
                    for name, answer in task.baselines().items()},
     )  # fmt: skip

@@ -14,7 +14,7 @@ from img2img.inference.evaluate import Evaluation, Metrics
 from img2img.inference.weights import Card
 from img2img.report import html
 from img2img.report.plots import Series, line_chart
-from img2img.tasks.base import Table, Task
+from img2img.tasks.base import Curve, Table, Task
 
 _PACKAGES = ("img2img", "torch", "torchvision", "segmentation-models-pytorch", "onnx",
              "onnxruntime", "numpy", "opencv-python-headless")  # fmt: skip
@@ -121,6 +121,7 @@ def measured(task: Task[Any, Any], looked: Looked) -> str:
         html.paragraph(seen) if looked.part == "train" else "",
         metrics(looked.evaluation.to_json(task), looked.baselines, main=task.best.metric),
         *(tabled(name, table) for name, table in looked.evaluation.tables(task).items()),
+        *(curved(name, {"network": one}) for name, one in looked.evaluation.curves(task).items()),
     )
 
 
@@ -145,6 +146,19 @@ def tabled(name: str, table: Table) -> str:
         cells = [[row, *map(html.figure, values)] for row, values in rows]
         drawn = html.table(columns, cells, figures=True)
     return html.subsection(name.capitalize(), html.paragraph(table.about, soft=True), drawn)
+
+
+def curved(name: str, lines: Mapping[str, Curve]) -> str:
+    """A task's curve under its name: {whose answers: curve} over the axes of the first."""
+    first = next(iter(lines.values()))
+    series = [
+        Series(name=label.replace("_", " "), x=curve.x.tolist(), y=curve.y.tolist())
+        for label, curve in lines.items()
+    ]
+    title = name.replace("_", " ").capitalize()
+    drawn = line_chart(series, title=title, unit=first.y_label, x_label=first.x_label)
+    about = html.paragraph(first.about, soft=True)
+    return html.subsection(title, about, html.charts([("", drawn)])) if drawn else ""
 
 
 def _interval(entry: Metrics) -> str:

@@ -77,6 +77,22 @@ class Table:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A line over an axis: `x` and `y` (N,) float64, with what they are; `about` in a sentence."""
+
+    about: str
+    x_label: str
+    y_label: str
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoQuestions:
+    """What a prediction may be asked beyond its weights: nothing."""
+
+
 class Task(ABC, Generic[O, R]):
     """Adapter between data and the shared machinery, generic over its options and its result.
 
@@ -104,12 +120,20 @@ class Task(ABC, Generic[O, R]):
     """Decoded outputs that a prediction needs; an evaluation gets all of them."""
     is_shown_drawn: ClassVar[bool] = False
     """Whether a report shows a result drawn over its picture, although it is a picture itself."""
+    Questions: ClassVar[type] = NoQuestions
+    """Dataclass of what one prediction may be asked beyond its weights, with a default each: flags
+    of `predict` and `eval` that go with this task."""
+    companion: ClassVar[str] = ""
+    """Another task whose shipped weights look at a picture first, such as a finder of faces."""
     name: ClassVar[str] = ""
 
     def __init__(self, options: O, groups: Mapping[str, Any] | None = None) -> None:
         self.options = options
         given = groups or {}
         self.training = {name: given.get(name) or kind() for name, kind in self.groups.items()}
+        self.asked = self.Questions()
+        self.first_look: Callable[[Image], Any] | None = None
+        """What the companion answers to a picture, where a prediction has it at hand."""
 
     @classmethod
     def configured(cls, config: Config) -> Self:
@@ -118,10 +142,10 @@ class Task(ABC, Generic[O, R]):
 
     @classmethod
     def defaults_for(
-        cls, options: O, model: str, *, generated: bool
+        cls, options: O, model: str, *, source: str | None
     ) -> Mapping[str, Mapping[str, Any]]:
-        """Defaults that follow from the task's own options, the model's name, and whether the
-        data are generated ones."""
+        """Defaults that follow from the task's own options, the model's name, and the data: None
+        where they are generated."""
         return {}
 
     # ---- data
@@ -214,6 +238,16 @@ class Task(ABC, Generic[O, R]):
         view = self.view(*image.shape[:2])
         return self.result(run(view.apply(image)), view)
 
+    def answer_sample(self, sample: Sample, run: Run) -> R:
+        """The result for a sample that is measured. Tasks that a user tells where to look override
+        this, and take no more from the labels than a user would tell."""
+        return self.answer(sample.image, run)
+
+    def settle(self, run: Run, val: Dataset) -> O:
+        """The options of the finished weights: what is best chosen by looking at validation
+        samples, such as a decoder. The network's parameters must stay what they are."""
+        return self.options
+
     def discretise(self, decoded: Arrays) -> Arrays:
         """Adds the outputs that follow from `map_outputs[0]`, after tiles were blended."""
         return decoded
@@ -256,6 +290,12 @@ class Task(ABC, Generic[O, R]):
     ) -> Mapping[str, Table]:
         """{name: table} beside the metrics of weighted pictures, of what `summarise` gets: a
         confusion matrix, figures of each point."""
+        return {}
+
+    def curves(
+        self, rows: Mapping[str, NDArray[np.float64]], weights: NDArray[np.float64]
+    ) -> Mapping[str, Curve]:
+        """{name: curve} of weighted pictures, of what `summarise` gets."""
         return {}
 
     def baselines(self) -> Mapping[str, Callable[[Sample], R]]:

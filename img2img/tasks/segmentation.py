@@ -121,14 +121,14 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
 
     @classmethod
     def defaults_for(
-        cls, options: SegmentationOptions, model: str, *, generated: bool
+        cls, options: SegmentationOptions, model: str, *, source: str | None
     ) -> Mapping[str, Mapping[str, Any]]:
         """A light decoder where there is one; generated pictures, which never run out, are
         learned in fewer passes, at a size that two CPU cores manage in minutes."""
         defaults: dict[str, Mapping[str, Any]] = {}
         if model.startswith("unet:"):
             defaults["model"] = {"decoder": "half"}
-        if generated:
+        if source is None:
             defaults |= {"train": {"epochs": 8}, "task": {"image_size": 192}}
         return defaults
 

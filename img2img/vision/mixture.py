@@ -3,11 +3,13 @@
 Points are (x, y) in cells of the map, centres at integers.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from img2img.vision.assignment import assignment
 from img2img.vision.heatmaps import Peaks, draw, parabola
 from img2img.vision.ordering import order
 from img2img.vision.shape_model import ShapeModel
@@ -146,3 +148,35 @@ def ordered_points(heatmap: NDArray[np.floating[Any]], model: ShapeModel, sigma:
     for part, values in zip(expected, supported, strict=True):
         part[~lost] = values
     return expected
+
+
+def grouped_points(
+    heatmaps: NDArray[np.floating[Any]],
+    groups: Sequence[Sequence[int]],
+    model: ShapeModel,
+    sigma: float,
+) -> Peaks:
+    """The points of a shape model, in its order, of heatmaps (C, h, w) that show a group each.
+
+    All points together say where the shape lies; then each group's points are given to those of the
+    shape that are in it. A point that its map does not show is where the shape puts it, with the
+    map's value there as confidence.
+
+    Raises:
+        DataError: no map shows a point.
+    """
+    parts = [separate(h, len(g), sigma) for h, g in zip(heatmaps, groups, strict=True)]
+    fit = order(np.concatenate([part.points for part in parts]), model).fit
+    answer = Peaks(*(np.zeros((len(fit.points), *shape), np.float32) for shape in ((2,), (), (2, 2))))
+    spread = (sigma**2 + (0.1 * fit.pose.scale) ** 2) * np.eye(2)
+    for part, heatmap, group in zip(parts, heatmaps, groups, strict=True):
+        members = np.asarray(group)
+        own = fit.points[members]
+        guess = _as_peaks(own, np.asarray(heatmap, np.float64), np.tile(spread, (len(own), 1, 1)),
+                          np.ones(len(own)))  # fmt: skip
+        gap = np.square(own[:, None] - part.points).sum(axis=2)
+        rows, columns = assignment(gap)
+        for whole, guessed, found in zip(answer, guess, part, strict=True):
+            whole[members] = guessed
+            whole[members[rows]] = found[columns]
+    return answer

@@ -23,6 +23,7 @@ chin = ["jaw_8"]
 """
 
 import dataclasses
+import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -55,6 +56,24 @@ def read_schema(path: Path) -> Schema:
             f"schema {path} is named {schema.name!r} as a built-in one: give it another name."
         )
     return schema
+
+
+def parse_schema(text: str) -> Schema:
+    """The schema that `schema_text` wrote.
+
+    Raises:
+        UsageError: the text is something else.
+    """
+    try:
+        table = json.loads(text)
+    except ValueError:
+        raise UsageError("a schema is neither a name nor a TOML file nor JSON.") from None
+    return schema_of_table(table, "a schema in JSON")
+
+
+def schema_text(schema: Schema) -> str:
+    """JSON that travels with weights."""
+    return json.dumps(table_of(schema))
 
 
 def schema_of_table(table: Mapping[str, Any], where: str) -> Schema:

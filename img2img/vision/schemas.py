@@ -118,7 +118,7 @@ class Schema:
 
 
 def schema_of(text: str) -> Schema:
-    """The schema of that name, or of the TOML file at that path (`schema_files`).
+    """The schema of that name, of the TOML file at that path, or of that JSON (`schema_files`).
 
     Raises:
         UsageError: no built-in schema has the name, or the file is unusable.
@@ -129,6 +129,10 @@ def schema_of(text: str) -> Schema:
         from img2img.vision.schema_files import read_schema
 
         return read_schema(Path(text))
+    if text.startswith("{"):
+        from img2img.vision.schema_files import parse_schema
+
+        return parse_schema(text)
     raise unknown_name("schema (or TOML file)", text, SCHEMAS)
 
 

@@ -20,10 +20,10 @@ from img2img.data.augment import (
     letterbox_matrix,
     random_matrix,
     warp_classes,
-    warp_image,
 )
 from img2img.data.cutouts import Cutouts
 from img2img.data.view import View
+from img2img.data.warp import warp_image
 from img2img.errors import UsageError
 from img2img.vision.classes import IGNORE
 

@@ -90,6 +90,7 @@ def test_shares_are_drawn_as_heat():
 def test_empty_sections_and_charts_vanish():
     assert html.section("Curves", "", "") == ""
     assert html.charts([("loss", "")]) == ""
+    assert "figcaption" not in html.charts([("", "<svg></svg>")])
 
 
 def test_figures():

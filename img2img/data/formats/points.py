@@ -64,6 +64,15 @@ class Found:
         have none, their number."""
         return _built_in(next(iter(self.sets.values())))
 
+    @property
+    def holds_pictures(self) -> bool:
+        """Whether the labels' files hold the pictures themselves, which are faces cut out then."""
+        return any(
+            not isinstance(face.picture, Path)
+            for labelled in self.sets.values()
+            for face in labelled.faces[:1]
+        )
+
     def described(self) -> str:
         """What was found, in a few words for the user."""
         n_faces = sum(len(labelled.faces) for labelled in self.sets.values())
@@ -262,7 +271,17 @@ def _in_order_of(schema: Schema, labelled: Labelled) -> Iterator[Face]:
     points = np.stack([face.points for face in labelled.faces])
     ordered = _ordered(schema, points, labelled).astype(np.float32)
     for face, own in zip(labelled.faces, ordered, strict=True):
-        yield replace(face, points=own)
+        # A schema with fewer points may not tell where the face is: all that are labelled do.
+        box = face.box if face.box is not None else _box_round(face.points)
+        yield replace(face, points=own, box=box)
+
+
+def _box_round(points: Points) -> NDArray[np.float32] | None:
+    """(4,) x0, y0, x1, y1 of points (P, 2), None where fewer than three are known."""
+    seen = points[np.isfinite(points).all(axis=1)]
+    if len(seen) < 3:
+        return None
+    return np.concatenate([seen.min(axis=0), seen.max(axis=0)]).astype(np.float32)
 
 
 def _ordered(schema: Schema, points: Points, labelled: Labelled) -> Points:

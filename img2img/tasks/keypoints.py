@@ -1,0 +1,448 @@
+"""Facial keypoints: from the nose alone to 68 points, in a box or in whole photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from img2img.config import DataOptions, TaskOptions, option
+from img2img.data.augment_points import PointAugmenter, PointAugmentOptions, warp_perspective
+from img2img.data.crop import Crop
+from img2img.data.faces import FaceCrops, rough_box
+from img2img.data.sample import Dataset, Image, Sample, Splits
+from img2img.data.split import refuse_folds
+from img2img.data.view import View
+from img2img.errors import UsageError
+from img2img.tasks.base import Arrays, Best, Curve, Run, Table, Task
+from img2img.vision import keypoints as measures
+from img2img.vision.heatmaps import DECODERS, Peaks
+from img2img.vision.keypoints import Face
+from img2img.vision.mixture import grouped_points, ordered_points
+from img2img.vision.schemas import Schema, schema_of
+from img2img.vision.shape_model import ShapeModel
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from img2img.data.check import CheckReport
+    from img2img.models.network import Head
+
+Way = Literal["heatmaps", "groups", "mixture", "coordinates", "shape"]
+GRAPHS = ("least_squares", "softargmax")
+"""The decoders that are part of the network; the others read its heatmaps."""
+_LOSSES = {"heatmaps": "softargmax", "groups": "mse", "mixture": "mse", "coordinates": "wing",
+           "shape": "wing"}  # fmt: skip
+_CONFIDENT_WITHIN = measures.HIT_WITHIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeypointOptions(TaskOptions):
+    """Which points, and how they are learned and read."""
+
+    image_size: int = option(
+        96, "Side of the square that a face is cut out to.", flag="--image-size", unit="pixels",
+        low=8, high=1024, panel="Data",
+    )  # fmt: skip
+    schema: str = option(
+        "ibug68", "Which points: nose, kaggle15, imm58, ibug68, or a TOML file; left out: those of "
+        "the data.",
+    )  # fmt: skip
+    way: Way = option(
+        "heatmaps",
+        "How they are learned: a heatmap each, a heatmap for each group of points, one for all "
+        "(mixture), their coordinates, or the coefficients of their shape.",
+    )
+    loss: str = option(
+        "auto", "mse, bce, kl, awing or softargmax of heatmaps; l1, mse or wing of coordinates."
+    )
+    stride: Literal[1, 2, 4, 8] = option(4, "Pixels of the picture to a cell of a heatmap.")
+    sigma: float = option(1.0, "Deviation of the Gaussians, in cells.", low=0.3, high=16.0)
+    decoder: str = option(
+        "auto", "How points are read from heatmaps; auto: what is best on validation data."
+    )
+    components: int = option(12, "Greatest number of components of a shape.", low=1, high=512)
+    explained: float = option(
+        1.0, "Share of the variance of the shapes that the components are to explain.",
+        low=0.0, high=1.0,
+    )  # fmt: skip
+    crop: Literal["face", "whole"] = option(
+        "face", "What the network looks at: a square round the face, or the whole picture."
+    )
+    looks: int = option(
+        2, "How often a face is looked at; after the first time by its own points.", low=1, high=8
+    )
+    calibration: tuple[float, ...] = option(
+        (), "Offset and slope of the log odds of a point's confidence; set by the training."
+    )
+
+    def __post_init__(self) -> None:
+        from img2img.errors import unknown_name
+        from img2img.vision.schema_files import schema_text
+
+        schema = schema_of(self.schema)
+        if self.schema.endswith(".toml"):  # the file stays behind when weights travel
+            object.__setattr__(self, "schema", schema_text(schema))
+        if self.decoder not in ("auto", *DECODERS):
+            raise unknown_name("task.decoder", self.decoder, ("auto", *DECODERS))
+        losses = _losses_of(self.way)
+        if self.loss not in ("auto", *losses):
+            raise unknown_name(f"task.loss of {self.way}", self.loss, ("auto", *losses))
+        if self.way in ("groups", "mixture") and self.loss == "softargmax":
+            raise UsageError("task.loss=softargmax needs a heatmap for every point.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeypointQuestions:
+    """Where a prediction looks."""
+
+    face_box: tuple[float, ...] = option(
+        (), "Box of the face, x0,y0,x1,y1 in pixels, instead of looking for faces."
+    )
+    whole_image: bool = option(False, "The picture is one face, cut out already.")
+    find: bool = option(False, "Look for faces in whole photos, as a prediction does.")
+    flip: bool = option(False, "Average with the mirrored picture.")
+
+
+class Keypoints(Task[KeypointOptions, list[Face]]):
+    """Points of faces, from the nose alone to 68."""
+
+    Options = KeypointOptions
+    Questions = KeypointQuestions
+    companion = "faces"
+    groups: ClassVar[Mapping[str, type]] = {"augment": PointAugmentOptions}
+    defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "model": {"name": "unet:tu-tf_efficientnet_lite0"},
+        "train": {
+            "epochs": 40, "lr": 2e-3, "batch_size": 32, "ema": 0.998, "warmup_steps": 100,
+            "val_samples": 128,
+        },
+    }  # fmt: skip
+    best = Best("nme", "min")
+    metrics = measures.metric_names(schema_of("ibug68"))
+    n_generated = 2048
+
+    def __init__(
+        self, options: KeypointOptions, groups: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(options, groups)
+        self.schema = schema_of(options.schema)
+        self.metrics = measures.metric_names(self.schema)
+        self._shapes: ShapeModel | None = None
+        self._mean: NDArray[np.float64] | None = None
+
+    @classmethod
+    def defaults_for(
+        cls, options: KeypointOptions, model: str, *, source: str | None
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """A light decoder where there is one, and the points that the data have."""
+        defaults: dict[str, Mapping[str, Any]] = {}
+        if model.startswith("unet:"):
+            defaults["model"] = {"decoder": "half"}
+        if source is None:
+            return defaults | {"train": {"epochs": 6}}
+        if Path(source).exists():
+            from img2img.data.formats.points import find_points
+
+            found = find_points(Path(source))
+            task: dict[str, Any] = {} if found.schema is None else {"schema": found.schema.name}
+            if found.holds_pictures:
+                task["crop"] = "whole"
+            defaults["task"] = task
+        return defaults
+
+    # ---- data
+
+    def splits(self, data: DataOptions) -> Splits:
+        if data.source is None:
+            from img2img.data.synth.faces import face_splits
+
+            refuse_folds(data.folds, "the parts of generated faces")
+            splits = face_splits(data.n_generated or self.n_generated, n_val=64, n_test=128)
+        else:
+            from img2img.data.formats.points import find_points, point_splits
+
+            splits = point_splits(find_points(Path(data.source)), data, self.schema)
+        if self.asked.find:
+            return splits
+        parts = {name: self._crops(part) for name, part in splits.parts.items()}
+        return replace(splits, parts=parts, whole=self._crops(splits.whole))
+
+    def _crops(self, pictures: Dataset) -> Dataset:
+        whole = self.options.crop == "whole"
+        return FaceCrops(pictures, self.schema, size=self.options.image_size, whole=whole)
+
+    def generate(self, n: int, *, size: int, seed: int) -> Mapping[str, Dataset]:
+        from img2img.data.synth.faces import face_splits
+
+        beside = max(1, n // 8)
+        return face_splits(n, n_val=beside, n_test=beside, size=size, seed=seed).parts
+
+    def prepare(self, train: Dataset) -> None:
+        labels = [train.sample(record, np.empty((0, 0, 3), np.uint8)).labels
+                  for record in train.records]  # fmt: skip
+        points = np.stack([np.asarray(one["points"], np.float64) for one in labels])
+        if self.options.way in ("groups", "mixture", "shape"):
+            self._shapes = self._shape_model(points, train)
+
+    def _shape_model(self, points: NDArray[np.float64], train: Dataset) -> ShapeModel:
+        """Of the training faces: as they lie before the network where coefficients are learned,
+        brought over each other where a model puts points in order."""
+        options = self.options
+        limits = {"n_components": options.components}
+        if options.explained < 1:
+            limits = {"explained": options.explained}
+        if options.way != "shape":
+            return ShapeModel.learn(points, **limits)
+        size = options.image_size
+        rng = np.random.default_rng(0)
+        laid = []
+        for one in points:
+            crop = self._crop(one, train.records[0].height)
+            if crop is None:
+                continue
+            for _ in range(2):  # as they will be augmented: turned, shifted, scaled, mirrored
+                _, moved = self._augmenter(np.zeros((8, 8, 3), np.uint8), one, crop, rng)
+                laid.append((moved + 0.5) * 2 / size - 1)
+        return ShapeModel.learn(np.array(laid), aligned=False, **limits)
+
+    def _crop(self, points: NDArray[np.float64], side: int) -> Crop | None:
+        """What the network looks at, of a picture of `side` pixels with points (P, 2)."""
+        if self.options.crop == "whole":
+            return Crop.whole(side, side)
+        return Crop.of_points(points, self.schema)
+
+    def targets(self, sample: Sample, rng: np.random.Generator | None) -> Arrays:
+        points = np.asarray(sample.labels["points"], np.float64)
+        crop = self._crop(points, sample.image.shape[0])
+        if crop is None:
+            crop = Crop.of_box(sample.labels["box"])
+        if rng is None:
+            size = self.options.image_size
+            image, laid = crop.apply(sample.image, size), crop.to_canvas(points, size)
+        else:
+            image, laid = self._augmenter(sample.image, points, crop, rng)
+        return {"image": image, "points": laid.astype(np.float32)}
+
+    @cached_property
+    def _augmenter(self) -> PointAugmenter:
+        return PointAugmenter(
+            self.training["augment"], self.schema, size=self.options.image_size
+        )
+
+    def preview(self, encoded: Arrays) -> list[Image]:
+        face = Face(encoded["points"].astype(np.float64), np.ones(len(self.schema)))
+        return [encoded["image"], self.draw(encoded["image"], [face])]
+
+    # ---- network
+
+    @property
+    def _groups(self) -> tuple[tuple[int, ...], ...] | None:
+        """The points of each heatmap, where they share them."""
+        if self.options.way == "groups":
+            return tuple(self.schema.regions.values())
+        every = tuple(range(len(self.schema)))
+        return (every,) if self.options.way == "mixture" else None
+
+    @property
+    def _loss(self) -> str:
+        return _LOSSES[self.options.way] if self.options.loss == "auto" else self.options.loss
+
+    def head(self) -> Head:
+        from img2img.models.point_heads import CoordinateHead, PointHead, ShapeHead, SharedHead
+        from img2img.models.point_heads import HeatmapHead as MapHead
+        from img2img.vision.heatmap_losses import HEATMAP_LOSSES
+
+        options, n = self.options, len(self.schema)
+        if options.way == "coordinates":
+            return CoordinateHead(n, size_px=options.image_size)
+        if options.way == "shape":
+            return ShapeHead(
+                n, size_px=options.image_size, n_components=options.components, model=self._shapes
+            )
+        activation = HEATMAP_LOSSES[self._loss].activation
+        if self._groups is not None:
+            return SharedHead(
+                len(self._groups), sigma=options.sigma, activation=activation,
+                stride=options.stride, n_points=n, n_components=options.components,
+                model=self._shapes,
+            )  # fmt: skip
+        decoder = self._decoder
+        if decoder in GRAPHS:
+            return PointHead(n, sigma=options.sigma, activation=activation, stride=options.stride,
+                             decoder=decoder)  # type: ignore[arg-type]  # fmt: skip
+        return MapHead(n, sigma=options.sigma, activation=activation, stride=options.stride)
+
+    @property
+    def _decoder(self) -> str:
+        """The decoder by name; before one is chosen, what the loss has in mind."""
+        if self.options.decoder != "auto":
+            return self.options.decoder
+        return "softargmax" if self._loss == "softargmax" else "least_squares"
+
+    def objective(self) -> nn.Module:
+        from img2img.vision.heatmap_losses import COORDINATE_LOSSES, HEATMAP_LOSSES
+        from img2img.vision.losses import Terms
+
+        options = self.options
+        if options.way in ("coordinates", "shape"):
+            from img2img.models.point_heads import DecodedLoss
+
+            size = (options.image_size, options.image_size)
+            loss = COORDINATE_LOSSES[self._loss]("points", size_px=size)
+            return Terms(**{self._loss: DecodedLoss(self.head(), loss)})
+        kind = HEATMAP_LOSSES[self._loss]
+        return Terms(**{
+            self._loss: kind(
+                "points", sigma=options.sigma, stride=options.stride, groups=self._groups
+            )
+        })  # fmt: skip
+
+    # ---- inference
+
+    def view(self, height: int, width: int) -> View:
+        return View.letterbox(height, width, self.options.image_size)
+
+    def result(self, decoded: Arrays, view: View) -> list[Face]:
+        peaks = self._peaks(decoded)
+        return [Face(view.to_original(peaks.points), self._calibrated(peaks.confidence))]
+
+    def _peaks(self, decoded: Arrays) -> Peaks:
+        """Points in pixels of the network's picture."""
+        if "points" in decoded:
+            return Peaks(decoded["points"], decoded["confidence"], np.empty((0, 2, 2), np.float32))
+        options, maps = self.options, decoded["heatmaps"]
+        if self._groups is None:
+            return DECODERS[self._decoder](maps, options.sigma).in_pixels(options.stride)
+        shapes = ShapeModel.from_arrays({
+            name.removeprefix("shape_"): array
+            for name, array in decoded.items() if name.startswith("shape_")
+        })  # fmt: skip
+        if len(self._groups) == 1:
+            peaks = ordered_points(maps[0], shapes, options.sigma)
+        else:
+            peaks = grouped_points(maps, self._groups, shapes, options.sigma)
+        return peaks.in_pixels(options.stride)
+
+    def _calibrated(self, confidence: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        values = np.clip(np.asarray(confidence, np.float64), 0.0, 1.0)
+        if not self.options.calibration:
+            return values
+        offset, slope = self.options.calibration
+        return np.asarray(1 / (1 + np.exp(-(offset + slope * _log_odds(values)))))
+
+    def answer(self, image: Image, run: Run) -> list[Face]:
+        """The faces that the finder proposes, or those where the user says they are."""
+        if self.asked.face_box:
+            return [self._face(image, Crop.of_box(np.array(self.asked.face_box)), 1.0, run)]
+        if self.asked.whole_image or self.options.crop == "whole":
+            return [self._face(image, Crop.whole(*image.shape[:2]), 1.0, run)]
+        if self.first_look is None:
+            raise UsageError(
+                "no finder of faces is at hand: say where the face is with --face-box, or that the "
+                "picture is one with --whole-image."
+            )
+        faces = [
+            self._face(image, proposal.crop, proposal.score, run)
+            for proposal in self.first_look(image)
+        ]
+        return measures.distinct(faces)
+
+    def answer_sample(self, sample: Sample, run: Run) -> list[Face]:
+        """Measured with a rough box about the labelled face; in whole photos if that is asked."""
+        if self.asked.find:
+            return self.answer(sample.image, run)
+        if self.options.crop == "whole":
+            crop = Crop.whole(*sample.image.shape[:2])
+        else:
+            crop = Crop.of_box(rough_box(sample.labels["box"], sample.id))
+        return [self._face(sample.image, crop, 1.0, run)]
+
+    def _face(self, image: Image, crop: Crop, score: float, run: Run) -> Face:
+        """Looks at a crop, then at the crop that the points themselves give, and so on."""
+        looks = self.options.looks if self.options.crop == "face" else 1
+        for _ in range(looks):
+            peaks = self._look(image, crop, run)
+            points = crop.to_picture(peaks.points, self.options.image_size)
+            crop = Crop.of_points(points, self.schema) or crop
+        return Face(points, self._calibrated(peaks.confidence), score)
+
+    def _look(self, image: Image, crop: Crop, run: Run) -> Peaks:
+        size = self.options.image_size
+        canvas = crop.apply(image, size)
+        peaks = self._peaks(run(canvas))
+        if not self.asked.flip:
+            return peaks
+        mirrored = self._peaks(run(np.ascontiguousarray(canvas[:, ::-1])))
+        order = self.schema.flip_order
+        points = mirrored.points[order] * [-1, 1] + [size - 1, 0]
+        both = (mirrored.confidence[order] + peaks.confidence) / 2
+        return Peaks((peaks.points + points) / 2, both, peaks.covariance)
+
+    def settle(self, run: Run, val: Dataset) -> KeypointOptions:
+        """The decoder with the least error on validation faces, and what confidence is worth."""
+        options = self.options
+        if not len(val):
+            return options
+        from img2img.tasks.keypoint_choices import choose
+
+        return choose(self, run, val)
+
+    def picture(self, result: list[Face]) -> None:
+        return None
+
+    def to_json(self, result: list[Face]) -> dict[str, Any]:
+        return {"schema": self.schema.name, "faces": [_to_json(face) for face in result]}
+
+    def draw(self, image: Image, result: list[Face]) -> Image:
+        from img2img.vision.draw_points import draw_faces
+
+        return draw_faces(image, result, self.schema)
+
+    # ---- measuring
+
+    def measure(self, result: list[Face], sample: Sample) -> dict[str, float]:
+        points = np.asarray(sample.labels["points"], np.float64)
+        box, scale = sample.labels.get("box"), sample.labels.get("scale")
+        height, width = sample.image.shape[:2]
+        frame = np.array([width, height], np.float64)
+        if box is not None:
+            frame = np.asarray(box, np.float64)[2:] - np.asarray(box, np.float64)[:2]
+        factor = 1.0 if scale is None else float(np.asarray(scale)[0])
+        return measures.row(result, points, self.schema, frame=frame, scale=factor)
+
+    def summarise(
+        self, rows: Mapping[str, NDArray[np.float64]], weights: NDArray[np.float64]
+    ) -> dict[str, float]:
+        return measures.summarise(rows, weights, self.schema)
+
+    def truth(self, sample: Sample) -> list[Face]:
+        points = np.asarray(sample.labels["points"], np.float64)
+        return [Face(points, np.ones(len(points)))]
+
+
+def _losses_of(way: Way) -> tuple[str, ...]:
+    if way in ("coordinates", "shape"):
+        return ("l1", "mse", "wing")
+    return ("mse", "bce", "kl", "awing", "softargmax")
+
+
+def _log_odds(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    safe = values.clip(1e-3, 1 - 1e-3)
+    return np.asarray(np.log(safe / (1 - safe)))
+
+
+def _to_json(face: Face) -> dict[str, Any]:
+    return {
+        "box": [float(edge) for edge in face.box],
+        "score": float(face.score),
+        "keypoints": [
+            [float(x), float(y), float(c)]
+            for (x, y), c in zip(face.points, face.confidence, strict=True)
+        ],
+    }
