@@ -17,6 +17,7 @@ TASKS = {
     "sobel": "img2img.tasks.sobel:Sobel",
     "segmentation": "img2img.tasks.segmentation:Segmentation",
     "keypoints": "img2img.tasks.keypoints:Keypoints",
+    "faces": "img2img.tasks.faces:Faces",
 }
 MODELS = {
     "filternet": "img2img.models.filternet:FilterNet",

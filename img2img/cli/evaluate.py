@@ -57,6 +57,16 @@ def evaluate(
     worst: Annotated[
         int, typer.Option(min=0, metavar="N", help="Worst pictures to show in --out.")
     ] = 8,
+    find: Annotated[
+        bool, typer.Option("--find", help="keypoints: look for the faces in whole photos.")
+    ] = False,
+    finder: Annotated[
+        str | None,
+        typer.Option(metavar="WEIGHTS", help="keypoints: what finds faces; left out: what ships."),
+    ] = None,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="keypoints: average with the mirrored picture.")
+    ] = False,
     baselines: Annotated[
         bool, typer.Option(help="Measure the honest baselines beside the weights.")
     ] = True,
@@ -76,7 +86,7 @@ def evaluate(
     is not met.
     """
     from img2img.cli.console import say, write_json
-    from img2img.cli.measuring import ranks_joined
+    from img2img.cli.measuring import given, ranks_joined
     from img2img.report.evaluation import check_folder, write_evaluation
 
     limits = _limits(minimum or [], ">=") + _limits(maximum or [], "<=")
@@ -87,6 +97,7 @@ def evaluate(
             task, weights, runtime=runtime, data=data, split=split, device=device, engine=engine,
             tile=tile, download=download, baselines=baselines, allow_python=allow_python,
             quiet=quiet, needed=[limit["metric"] for limit in limits],
+            asked=given(find=find, finder=finder, flip=flip),
         )  # fmt: skip
     if not runtime.leads:
         return
@@ -119,9 +130,10 @@ def _measure(
     allow_python: bool,
     quiet: bool,
     needed: list[str],
+    asked: dict[str, Any],
 ) -> "Measurement":
     """The weights measured beside the baselines; `needed` names metrics that there must be."""
-    from img2img.cli.measuring import chosen_samples, measured, opened
+    from img2img.cli.measuring import attach_companion, chosen_samples, measured, opened
     from img2img.errors import unknown_name
     from img2img.inference.evaluate import Measurement
     from img2img.inference.predictor import Predictor
@@ -129,6 +141,9 @@ def _measure(
 
     session = opened(task_name, weights, engine=engine, device=device)
     task = task_of(session.card, task_name, allow_python=allow_python)
+    task.ask(asked)
+    if asked.get("find"):
+        attach_companion(task, engine=engine, device=device)
     for metric in needed:
         if metric not in task.metrics:
             raise unknown_name("metric", metric, task.metrics)

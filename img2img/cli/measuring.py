@@ -47,6 +47,25 @@ def opened(task: str, weights: str | None, *, engine: str, device: str) -> "Sess
     return open_session(files, engine=engine, device=device)  # type: ignore[arg-type]
 
 
+def given(**questions: Any) -> dict[str, Any]:
+    """{question: value} of the flags that were given, for `Task.ask`."""
+    return {name: value for name, value in questions.items() if value not in (None, False)}
+
+
+def attach_companion(task: "Task[Any, Any]", *, engine: str, device: str) -> None:
+    """Lets the task's companion look at pictures first, where what is asked needs that."""
+    if not task.wants_first_look:
+        return
+    from img2img.inference.predictor import Predictor
+    from img2img.inference.session import task_of
+
+    weights = None if task.asked.finder == "shipped" else task.asked.finder
+    session = opened(task.companion, weights, engine=engine, device=device)
+    companion = task_of(session.card, task.companion)
+    predictor = Predictor(companion, session, outputs=companion.result_outputs)
+    task.first_look = predictor.run
+
+
 def chosen_samples(
     task: "Task[Any, Any]", card: "Card", *, data: str | None, split: str | None, download: bool
 ) -> "tuple[str, str, Dataset]":

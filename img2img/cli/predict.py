@@ -55,6 +55,22 @@ def predict(
             show_default="1024 above 4 megapixels",
         ),
     ] = None,
+    face_box: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X0,Y0,X1,Y1", help="keypoints: where the face is (pixels); no search."
+        ),
+    ] = None,
+    whole_image: Annotated[
+        bool, typer.Option("--whole-image", help="keypoints: each picture is one face.")
+    ] = False,
+    finder: Annotated[
+        str | None,
+        typer.Option(metavar="WEIGHTS", help="keypoints: what finds faces; left out: what ships."),
+    ] = None,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="keypoints: average with the mirrored picture.")
+    ] = False,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave out inputs whose result is there.")
     ] = False,
@@ -65,7 +81,7 @@ def predict(
     Exit codes: 0 done, 1 some inputs failed or are missing (each is named; the rest is done),
     2 a wrong option, 3 unusable weights.
     """
-    from img2img.cli.measuring import opened, ranks_joined
+    from img2img.cli.measuring import attach_companion, given, opened, ranks_joined
     from img2img.inference.predictor import Predictor
     from img2img.inference.session import task_of
     from img2img.inference.sources import find_sources
@@ -78,6 +94,8 @@ def predict(
     sources = find_sources(inputs)
     # The options may name Python code, which only the truth runs, and no prediction asks for it.
     loaded = task_of(session.card, task, allow_python=True)
+    loaded.ask(given(face_box=face_box, whole_image=whole_image, finder=finder, flip=flip))
+    attach_companion(loaded, engine=engine, device=device)
     predictor = Predictor(loaded, session, tile=tile, outputs=loaded.result_outputs)
     # What is loaded lives to the end: the interpreter would look through all of it once more then,
     # which takes nearly a tenth of a short process.

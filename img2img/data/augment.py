@@ -22,6 +22,7 @@ from img2img.vision.classes import IGNORE, Classes
 if TYPE_CHECKING:
     from img2img.data.cutouts import Cutouts
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentOptions:
     """How training samples vary."""

@@ -2,7 +2,6 @@
 
 import random
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -24,9 +23,7 @@ class PointAugmentOptions:
     strength: float = option(
         1.0, "Factor on all options of this group; 0: no augmentation.", low=0.0, high=1.0
     )
-    rotation_deg: float = option(
-        14.0, "Deviation of turns.", unit="degrees", low=0.0, high=180.0
-    )
+    rotation_deg: float = option(14.0, "Deviation of turns.", unit="degrees", low=0.0, high=180.0)
     scale: float = option(0.12, "Deviation of the scale's logarithm.", low=0.0, high=1.0)
     shift: float = option(0.05, "Deviation of shifts, as a share of the side.", low=0.0, high=1.0)
     aspect: float = option(0.05, "Deviation of the logarithm of width : height.", low=0.0, high=1.0)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from img2img.data.augment import AugmentOptions, random_linear, warp_classes
 from img2img.data.sample import Dataset, Image, Record
 from img2img.data.view import View
-from img2img.data.warp import warp_image
+from img2img.data.warp import Matrix, warp_image
 from img2img.vision.classes import IGNORE, Classes
 
 

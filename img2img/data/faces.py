@@ -90,7 +90,7 @@ class FaceCrops(Dataset):
 
 
 def face_crop(labels: Any, schema: Schema) -> Crop | None:
-    """The upright crop of a labelled face, by its points or its box; None without enough of them."""
+    """The upright crop of a labelled face, by its points or its box; None without either."""
     points = np.asarray(labels["points"], np.float64)
     crop = Crop.of_points(points, schema) if len(schema) > 1 else None
     if crop is None and "box" in labels:

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -16,18 +16,18 @@ from img2img import __version__
 from img2img.config import Config, Layer, parse_repeat
 from img2img.data.sample import Dataset, Splits
 from img2img.data.split import check_unchanged, split_to_json
-from img2img.engine.checkpoint import FILE
+from img2img.engine.checkpoint import FILE, read_checkpoint, write_checkpoint
 from img2img.engine.events import Finished, JsonLines, Listener, Noted
 from img2img.engine.runtime import Runtime, decide_precision, local_world, use_exact_fp32
 from img2img.engine.trainer import Trainer
 from img2img.errors import DataError, RunError, UsageError
 from img2img.inference.export import export_onnx
-from img2img.inference.torch_session import load_network
+from img2img.inference.torch_session import TorchSession, load_network
 from img2img.inference.weights import KEY, Card, find_weights, read_header
 from img2img.models.network import Network
 from img2img.models.registry import build, options_type
 from img2img.registry import load_task
-from img2img.tasks.base import Task
+from img2img.tasks.base import Run, Task
 
 
 def resolve(task_name: str, layers: list[Layer]) -> Config:
@@ -225,6 +225,7 @@ def train(
         if runtime.leads:
             shutil.rmtree(out / "cache", ignore_errors=True)
     if runtime.leads:
+        settle(plan.task, out, _validation(plan.splits))
         problem = _try_export(out)
         report(out, plan.task, plan.splits, trainer.listeners)
         for listener in trainer.listeners:
@@ -233,6 +234,30 @@ def train(
             raise problem
     runtime.barrier()
     return finished
+
+
+def settle(task: Task[Any, Any], run: Path, val: Dataset) -> None:
+    """Writes the options that the task settles on after looking at validation samples into the
+    best weights."""
+    best = run / "best" / FILE
+    checkpoint = read_checkpoint(best)
+    card = checkpoint.card
+
+    def network(options: Any) -> Run:
+        seen = replace(card, options=card.options | {"task": _plain(options)})
+        session = TorchSession(load_network(best, seen), torch.device("cpu"), seen, name=run.name)
+        return lambda image: {name: one[0] for name, one in session(image[None]).items()}
+
+    settled = task.settle(network, val)
+    if settled != task.options:
+        card = replace(card, options=card.options | {"task": _plain(settled)})
+        write_checkpoint(best, replace(checkpoint, card=card))
+
+
+def _plain(options: Any) -> dict[str, Any]:
+    """Options as JSON has them."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(options)))
+    return plain
 
 
 def _try_export(run: Path) -> RunError | None:

@@ -76,15 +76,21 @@ def export_onnx(network: Network, card: Card, path: Path) -> None:
 
 
 def _dynamic_axes(network: Network, card: Card, example: Tensor) -> dict[str, dict[int, str]]:
-    """{input or output: {axis: name}} of the sizes that vary; of outputs that are no maps, such as
-    points, the batch alone."""
-    size = example.shape[1:3]
-    answers = network.answer(example)
-    axes = {0: "batch", 1: "height", 2: "width"}
-    varying = {"input": axes}
+    """{input or output: {axis: name}} of the sizes that vary with the picture's; of outputs
+    that are no maps, such as points, the batch alone."""
+    larger = torch.zeros((example.shape[0], example.shape[1] + network.stride,
+                          example.shape[2] + 2 * network.stride, 3), dtype=torch.uint8)  # fmt: skip
+    answers, others = network.answer(example), network.answer(larger)
+    varying = {"input": {0: "batch", 1: "height", 2: "width"}}
     for name in card.outputs:
-        is_map = answers[name].ndim in (3, 4) and answers[name].shape[1:3] == size
-        varying[name] = axes if is_map else {0: "batch"}
+        shapes = zip(answers[name].shape, others[name].shape, strict=True)
+        sizes = [axis for axis, (one, other) in enumerate(shapes) if one != other]
+        is_map = sizes == [1, 2]  # as large as the picture, or coarser
+        at = "" if is_map and answers[name].shape[1:3] == example.shape[1:3] else f"_of_{name}"
+        named = {
+            axis: f"{side}{at}" for axis, side in zip(sizes, ("height", "width"), strict=False)
+        }
+        varying[name] = {0: "batch"} | named
     return varying
 
 

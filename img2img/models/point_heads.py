@@ -118,7 +118,8 @@ class CoordinateHead(Head):
 
     def units(self, maps: Tensor) -> Tensor:
         """(B, P, 2) in -1…1."""
-        return maps.flatten(1).unflatten(1, (self.n_points, 2))
+        units: Tensor = maps.flatten(1).unflatten(1, (self.n_points, 2))
+        return units
 
     def forward(self, maps: Tensor) -> dict[str, Tensor]:
         points = from_unit(self.units(maps), self.size.to(maps.dtype))
@@ -154,8 +155,8 @@ class ShapeHead(CoordinateHead):
         self.register_buffer("components", torch.from_numpy(components))
 
     def units(self, maps: Tensor) -> Tensor:
-        shift = maps.flatten(1) @ self.components.flatten(1).to(maps.dtype)
-        return self.mean.to(maps.dtype) + shift.unflatten(1, (self.n_points, 2))
+        shift: Tensor = maps.flatten(1) @ self.components.flatten(1).to(maps.dtype)
+        return self.mean.to(maps.dtype) + shift.view(-1, self.n_points, 2)
 
 
 class SharedHead(HeatmapHead):

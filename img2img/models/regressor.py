@@ -15,8 +15,8 @@ _WIDTHS = (32, 64, 128, 128)
 
 
 class Regressor:
-    """`regressor`, a small convolutional network of its own; `regressor:ENCODER`, one on any encoder
-    of the registry. How much of an encoder learns is `train.frozen_stages`."""
+    """`regressor`, a small convolutional network of its own; `regressor:ENCODER`, one on any
+    encoder of the registry. How much of an encoder learns is `train.frozen_stages`."""
 
     gives_numbers: ClassVar[bool] = True
     takes_encoders: ClassVar[bool] = True

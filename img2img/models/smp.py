@@ -70,6 +70,10 @@ class EncoderDecoder:
         decoder: Literal["full", "half"] = option(
             "full", "Width of the decoder; half has half the channels everywhere."
         )
+        encoder_depth: int = option(
+            5, "Times the encoder halves the picture; fewer make a smaller network that sees less "
+            "far.", low=3, high=5,
+        )  # fmt: skip
 
     @classmethod
     def network(cls, options: Options, head: Head) -> Network:
@@ -82,7 +86,7 @@ class EncoderDecoder:
         """
         architecture, encoder = split_name(options.name)
         check_encoder(encoder)
-        body = _body(architecture, encoder, n_maps=head.n_maps, decoder=options.decoder)
+        body = _body(architecture, encoder, options, n_maps=head.n_maps)
         map_stride = _coarsen(body, head.stride, n_maps=head.n_maps)
         mean, std = statistics(encoder)
         stride = ARCHITECTURES[architecture]
@@ -135,18 +139,25 @@ def statistics(encoder: str) -> tuple[Sequence[float], Sequence[float]]:
     return next(matching, IMAGENET)
 
 
-def _body(architecture: str, encoder: str, *, n_maps: int, decoder: str) -> nn.Module:
+def _body(
+    architecture: str, encoder: str, options: EncoderDecoder.Options, *, n_maps: int
+) -> nn.Module:
     import segmentation_models_pytorch as smp
 
     kind = smp.MODEL_ARCHITECTURES_MAPPING[architecture]
-    widths = _half_widths(kind) if decoder == "half" else {}
-    if decoder == "half" and not widths:
+    widths = _widths(kind, divisor=2 if options.decoder == "half" else 1)
+    if options.decoder == "half" and not widths:
         raise UsageError(f"model.decoder cannot be half: {architecture} has one width only.")
+    depth = options.encoder_depth
+    if depth < 5:
+        widths = {k: v[-depth:] if isinstance(v, tuple) else v for k, v in widths.items()}
+        widths["encoder_depth"] = depth
     try:
         with warnings.catch_warnings():
             # `timm-` names are deprecated in favour of `tu-` ones; weights made with them stay.
             warnings.simplefilter("ignore", DeprecationWarning)
             body: nn.Module = kind(encoder, encoder_weights=None, classes=n_maps, **widths)
+        _drop_unused(body.encoder)
         _make_pools_exportable(body)
     except _BUILD_ERRORS as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -163,7 +174,7 @@ def _coarsen(body: Any, stride: int, *, n_maps: int) -> int:
     """
     conv, enlarge, activation = body.segmentation_head
     if isinstance(enlarge, nn.Upsample):
-        factor = int(enlarge.scale_factor)
+        factor = int(enlarge.scale_factor)  # type: ignore[arg-type]
         reached = math.gcd(factor, stride)
         enlarge = (
             nn.Upsample(scale_factor=factor // reached, mode="bilinear", align_corners=True)
@@ -186,14 +197,33 @@ def _coarsen(body: Any, stride: int, *, n_maps: int) -> int:
     return 1 << n_dropped
 
 
-def _half_widths(kind: type[nn.Module]) -> dict[str, Any]:
-    """Keyword arguments that halve every width of the decoder (U-Net: 128, 64, 32, 16, 8)."""
+def _drop_unused(encoder: Any) -> None:
+    """Takes the last stages off a timm encoder that computes more of them than it gives."""
+    stages = getattr(getattr(encoder, "model", None), "blocks", None)
+    if not isinstance(stages, nn.Sequential):
+        return
+    was_training = encoder.training
+    picture = torch.zeros(1, 3, 64, 64)
+    with torch.no_grad():
+        shapes = [feature.shape for feature in encoder.eval()(picture)]
+        while len(stages) > 1:
+            encoder.model.blocks = stages[:-1]
+            if [feature.shape for feature in encoder(picture)] != shapes:
+                encoder.model.blocks = stages
+                break
+            stages = encoder.model.blocks
+    encoder.train(was_training)
+
+
+def _widths(kind: type[nn.Module], *, divisor: int) -> dict[str, Any]:
+    """Keyword arguments that divide every width of the decoder (halved, U-Net has 128, 64, 32, 16,
+    8)."""
     widths: dict[str, Any] = {}
     for name, parameter in inspect.signature(kind.__init__).parameters.items():
         if name.startswith(("decoder_", "psp_")) and name.endswith("_channels"):
             full = parameter.default
-            halves = full // 2 if isinstance(full, int) else tuple(width // 2 for width in full)
-            widths[name] = halves
+            is_one = isinstance(full, int)
+            widths[name] = full // divisor if is_one else tuple(w // divisor for w in full)
     return widths
 
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.config import Config, DataOptions, TaskOptions
+from img2img.config import Config, DataOptions, TaskOptions, parse_option
 from img2img.data.sample import Dataset, Image, Sample, Splits
 from img2img.data.view import View
-from img2img.errors import DataError
+from img2img.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -238,14 +238,38 @@ class Task(ABC, Generic[O, R]):
         view = self.view(*image.shape[:2])
         return self.result(run(view.apply(image)), view)
 
+    def ask(self, given: Mapping[str, Any]) -> None:
+        """Takes what one prediction is asked beyond its weights, {question: value}.
+
+        Raises:
+            UsageError: the task has no such question, or the value does not fit.
+        """
+        known = {entry.name for entry in fields(self.Questions)}
+        for name in given:
+            if name not in known:
+                flag = name.replace("_", "-")
+                raise UsageError(f"--{flag} does not go with the task {self.name}.")
+        parsed = {n: parse_option(self.Questions, "ask", n, value) for n, value in given.items()}
+        self.asked = self.Questions(**parsed)
+
+    @property
+    def wants_first_look(self) -> bool:
+        """Whether the companion is needed for what is asked."""
+        return False
+
     def answer_sample(self, sample: Sample, run: Run) -> R:
         """The result for a sample that is measured. Tasks that a user tells where to look override
         this, and take no more from the labels than a user would tell."""
         return self.answer(sample.image, run)
 
-    def settle(self, run: Run, val: Dataset) -> O:
+    def settle(self, network: Callable[[O], Run], val: Dataset) -> O:
         """The options of the finished weights: what is best chosen by looking at validation
-        samples, such as a decoder. The network's parameters must stay what they are."""
+        samples, such as a decoder.
+
+        Args:
+            network: the trained network, decoded as those options ask for.
+            val: may be empty.
+        """
         return self.options
 
     def discretise(self, decoded: Arrays) -> Arrays:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from img2img.config import DataOptions, TaskOptions, option
-from img2img.data.augment_points import PointAugmenter, PointAugmentOptions, warp_perspective
+from img2img.data.augment_points import PointAugmenter, PointAugmentOptions
 from img2img.data.crop import Crop
 from img2img.data.faces import FaceCrops, rough_box
 from img2img.data.sample import Dataset, Image, Sample, Splits
@@ -21,24 +21,31 @@ from img2img.data.view import View
 from img2img.errors import UsageError
 from img2img.tasks.base import Arrays, Best, Curve, Run, Table, Task
 from img2img.vision import keypoints as measures
-from img2img.vision.heatmaps import DECODERS, Peaks
+from img2img.vision.calibration import calibrated, fit_calibration
+from img2img.vision.heatmaps import DECODERS, Peaks, flip_points
 from img2img.vision.keypoints import Face
 from img2img.vision.mixture import grouped_points, ordered_points
-from img2img.vision.schemas import Schema, schema_of
+from img2img.vision.schemas import schema_of
 from img2img.vision.shape_model import ShapeModel
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from img2img.data.check import CheckReport
     from img2img.models.network import Head
+    from img2img.models.point_heads import CoordinateHead
 
-Way = Literal["heatmaps", "groups", "mixture", "coordinates", "shape"]
 GRAPHS = ("least_squares", "softargmax")
 """The decoders that are part of the network; the others read its heatmaps."""
 _LOSSES = {"heatmaps": "softargmax", "groups": "mse", "mixture": "mse", "coordinates": "wing",
            "shape": "wing"}  # fmt: skip
-_CONFIDENT_WITHIN = measures.HIT_WITHIN
+
+
+def _check_box(box: tuple[float, ...]) -> None:
+    if box and not (len(box) == 4 and box[0] < box[2] and box[1] < box[3]):
+        raise UsageError(
+            "--face-box takes x0,y0,x1,y1 in pixels, the left upper corner first, such as "
+            "120,80,260,240."
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +60,7 @@ class KeypointOptions(TaskOptions):
         "ibug68", "Which points: nose, kaggle15, imm58, ibug68, or a TOML file; left out: those of "
         "the data.",
     )  # fmt: skip
-    way: Way = option(
+    way: Literal["heatmaps", "groups", "mixture", "coordinates", "shape"] = option(
         "heatmaps",
         "How they are learned: a heatmap each, a heatmap for each group of points, one for all "
         "(mixture), their coordinates, or the coefficients of their shape.",
@@ -80,6 +87,9 @@ class KeypointOptions(TaskOptions):
     calibration: tuple[float, ...] = option(
         (), "Offset and slope of the log odds of a point's confidence; set by the training."
     )
+    mean_face: tuple[float, ...] = option(
+        (), "Mean x and y of the points, in sides of the crop; set by the training."
+    )
 
     def __post_init__(self) -> None:
         from img2img.errors import unknown_name
@@ -102,10 +112,13 @@ class KeypointQuestions:
     """Where a prediction looks."""
 
     face_box: tuple[float, ...] = option(
-        (), "Box of the face, x0,y0,x1,y1 in pixels, instead of looking for faces."
+        (),
+        "Box of the face, x0,y0,x1,y1 in pixels, instead of looking for faces.",
+        check=_check_box,
     )
     whole_image: bool = option(False, "The picture is one face, cut out already.")
     find: bool = option(False, "Look for faces in whole photos, as a prediction does.")
+    finder: str = option("shipped", "Weights that find the faces.")
     flip: bool = option(False, "Average with the mirrored picture.")
 
 
@@ -127,14 +140,12 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
     metrics = measures.metric_names(schema_of("ibug68"))
     n_generated = 2048
 
-    def __init__(
-        self, options: KeypointOptions, groups: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, options: KeypointOptions, groups: Mapping[str, Any] | None = None) -> None:
         super().__init__(options, groups)
         self.schema = schema_of(options.schema)
         self.metrics = measures.metric_names(self.schema)
         self._shapes: ShapeModel | None = None
-        self._mean: NDArray[np.float64] | None = None
+        self._mean_face: tuple[float, ...] = ()
 
     @classmethod
     def defaults_for(
@@ -187,14 +198,27 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         labels = [train.sample(record, np.empty((0, 0, 3), np.uint8)).labels
                   for record in train.records]  # fmt: skip
         points = np.stack([np.asarray(one["points"], np.float64) for one in labels])
+        self._mean_face = self._mean_of(points, train.records[0].height)
         if self.options.way in ("groups", "mixture", "shape"):
             self._shapes = self._shape_model(points, train)
+
+    def _mean_of(self, points: NDArray[np.float64], side: int) -> tuple[float, ...]:
+        """Mean x and y of points (N, P, 2) in crops, in sides of these; empty where a point never
+        is known."""
+        size = self.options.image_size
+        crops = [self._crop(one, side) for one in points]
+        laid = [c.to_canvas(p, size) for c, p in zip(crops, points, strict=True) if c is not None]
+        known = np.isfinite(laid).any(axis=0).all() if laid else False
+        if not known:
+            return ()
+        mean = (np.nanmean(laid, axis=0) + 0.5) / size
+        return tuple(round(float(value), 5) for value in mean.ravel())
 
     def _shape_model(self, points: NDArray[np.float64], train: Dataset) -> ShapeModel:
         """Of the training faces: as they lie before the network where coefficients are learned,
         brought over each other where a model puts points in order."""
         options = self.options
-        limits = {"n_components": options.components}
+        limits: dict[str, Any] = {"n_components": options.components}
         if options.explained < 1:
             limits = {"explained": options.explained}
         if options.way != "shape":
@@ -221,7 +245,7 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         points = np.asarray(sample.labels["points"], np.float64)
         crop = self._crop(points, sample.image.shape[0])
         if crop is None:
-            crop = Crop.of_box(sample.labels["box"])
+            crop = Crop.of_box(_box(sample))
         if rng is None:
             size = self.options.image_size
             image, laid = crop.apply(sample.image, size), crop.to_canvas(points, size)
@@ -231,9 +255,7 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
 
     @cached_property
     def _augmenter(self) -> PointAugmenter:
-        return PointAugmenter(
-            self.training["augment"], self.schema, size=self.options.image_size
-        )
+        return PointAugmenter(self.training["augment"], self.schema, size=self.options.image_size)
 
     def preview(self, encoded: Arrays) -> list[Image]:
         face = Face(encoded["points"].astype(np.float64), np.ones(len(self.schema)))
@@ -254,17 +276,13 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         return _LOSSES[self.options.way] if self.options.loss == "auto" else self.options.loss
 
     def head(self) -> Head:
-        from img2img.models.point_heads import CoordinateHead, PointHead, ShapeHead, SharedHead
         from img2img.models.point_heads import HeatmapHead as MapHead
+        from img2img.models.point_heads import PointHead, SharedHead
         from img2img.vision.heatmap_losses import HEATMAP_LOSSES
 
         options, n = self.options, len(self.schema)
-        if options.way == "coordinates":
-            return CoordinateHead(n, size_px=options.image_size)
-        if options.way == "shape":
-            return ShapeHead(
-                n, size_px=options.image_size, n_components=options.components, model=self._shapes
-            )
+        if options.way in ("coordinates", "shape"):
+            return self._coordinate_head()
         activation = HEATMAP_LOSSES[self._loss].activation
         if self._groups is not None:
             return SharedHead(
@@ -277,6 +295,16 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
             return PointHead(n, sigma=options.sigma, activation=activation, stride=options.stride,
                              decoder=decoder)  # type: ignore[arg-type]  # fmt: skip
         return MapHead(n, sigma=options.sigma, activation=activation, stride=options.stride)
+
+    def _coordinate_head(self) -> CoordinateHead:
+        from img2img.models.point_heads import CoordinateHead, ShapeHead
+
+        options, n = self.options, len(self.schema)
+        if options.way == "coordinates":
+            return CoordinateHead(n, size_px=options.image_size)
+        return ShapeHead(
+            n, size_px=options.image_size, n_components=options.components, model=self._shapes
+        )
 
     @property
     def _decoder(self) -> str:
@@ -295,7 +323,7 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
 
             size = (options.image_size, options.image_size)
             loss = COORDINATE_LOSSES[self._loss]("points", size_px=size)
-            return Terms(**{self._loss: DecodedLoss(self.head(), loss)})
+            return Terms(**{self._loss: DecodedLoss(self._coordinate_head(), loss)})
         kind = HEATMAP_LOSSES[self._loss]
         return Terms(**{
             self._loss: kind(
@@ -310,7 +338,12 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
 
     def result(self, decoded: Arrays, view: View) -> list[Face]:
         peaks = self._peaks(decoded)
-        return [Face(view.to_original(peaks.points), self._calibrated(peaks.confidence))]
+        return [
+            Face(
+                view.to_original(peaks.points),
+                calibrated(peaks.confidence, self.options.calibration),
+            )
+        ]
 
     def _peaks(self, decoded: Arrays) -> Peaks:
         """Points in pixels of the network's picture."""
@@ -329,13 +362,6 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
             peaks = grouped_points(maps, self._groups, shapes, options.sigma)
         return peaks.in_pixels(options.stride)
 
-    def _calibrated(self, confidence: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        values = np.clip(np.asarray(confidence, np.float64), 0.0, 1.0)
-        if not self.options.calibration:
-            return values
-        offset, slope = self.options.calibration
-        return np.asarray(1 / (1 + np.exp(-(offset + slope * _log_odds(values)))))
-
     def answer(self, image: Image, run: Run) -> list[Face]:
         """The faces that the finder proposes, or those where the user says they are."""
         if self.asked.face_box:
@@ -353,15 +379,22 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         ]
         return measures.distinct(faces)
 
+    @property
+    def wants_first_look(self) -> bool:
+        told = self.asked.face_box or self.asked.whole_image or self.options.crop == "whole"
+        return not told
+
     def answer_sample(self, sample: Sample, run: Run) -> list[Face]:
         """Measured with a rough box about the labelled face; in whole photos if that is asked."""
         if self.asked.find:
             return self.answer(sample.image, run)
+        return [self._face(sample.image, self.rough_crop(sample), 1.0, run)]
+
+    def rough_crop(self, sample: Sample) -> Crop:
+        """What a measured sample shows first."""
         if self.options.crop == "whole":
-            crop = Crop.whole(*sample.image.shape[:2])
-        else:
-            crop = Crop.of_box(rough_box(sample.labels["box"], sample.id))
-        return [self._face(sample.image, crop, 1.0, run)]
+            return Crop.whole(*sample.image.shape[:2])
+        return Crop.of_box(rough_box(_box(sample), sample.id))
 
     def _face(self, image: Image, crop: Crop, score: float, run: Run) -> Face:
         """Looks at a crop, then at the crop that the points themselves give, and so on."""
@@ -370,7 +403,7 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
             peaks = self._look(image, crop, run)
             points = crop.to_picture(peaks.points, self.options.image_size)
             crop = Crop.of_points(points, self.schema) or crop
-        return Face(points, self._calibrated(peaks.confidence), score)
+        return Face(points, calibrated(peaks.confidence, self.options.calibration), score)
 
     def _look(self, image: Image, crop: Crop, run: Run) -> Peaks:
         size = self.options.image_size
@@ -380,18 +413,60 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
             return peaks
         mirrored = self._peaks(run(np.ascontiguousarray(canvas[:, ::-1])))
         order = self.schema.flip_order
-        points = mirrored.points[order] * [-1, 1] + [size - 1, 0]
-        both = (mirrored.confidence[order] + peaks.confidence) / 2
-        return Peaks((peaks.points + points) / 2, both, peaks.covariance)
+        points = flip_points(mirrored.points, size, order)
+        return Peaks(
+            ((peaks.points + points) / 2).astype(np.float32),
+            ((peaks.confidence + mirrored.confidence[order]) / 2).astype(np.float32),
+            peaks.covariance,
+        )
 
-    def settle(self, run: Run, val: Dataset) -> KeypointOptions:
-        """The decoder with the least error on validation faces, and what confidence is worth."""
-        options = self.options
+    def settle(self, network: Callable[[KeypointOptions], Run], val: Dataset) -> KeypointOptions:
+        """The decoder with the least error on up to 256 validation faces, and what confidence is
+        worth on them."""
+        options = replace(self.options, mean_face=self._mean_face)
         if not len(val):
             return options
-        from img2img.tasks.keypoint_choices import choose
+        every = max(1, -(-len(val) // 256))
+        faces = [val[index] for index in range(0, len(val), every)]
+        if options.decoder == "auto" and options.way == "heatmaps":
+            options = replace(options, decoder=self._best_decoder(network, faces))
+        settled = Keypoints(replace(options, calibration=()), self.training)
+        run = network(settled.options)
+        hits = [settled.hits(settled.answer_sample(face, run)[0], face) for face in faces]
+        confidence, hit = (np.concatenate(column) for column in zip(*hits, strict=True))
+        return replace(options, calibration=fit_calibration(confidence, hit))
 
-        return choose(self, run, val)
+    def hits(self, face: Face, sample: Sample) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Confidences (n,) of the labelled points, and which points lie where a confidence of 1
+        promises."""
+        truth = np.asarray(sample.labels["points"], np.float64)
+        length = self.schema.lengths(truth, self.schema.normaliser, _frame(sample))
+        error = np.linalg.norm(face.points - truth, axis=1) / length
+        known = np.isfinite(error)
+        return face.confidence[known], error[known] < measures.HIT_WITHIN
+
+    def _best_decoder(
+        self, network: Callable[[KeypointOptions], Run], faces: Sequence[Sample]
+    ) -> str:
+        """Of decoders that differ by less than half a percent the one in the graph, which is the
+        fastest."""
+        # Any decoder that is no graph has the heatmaps as its network's output.
+        probe = Keypoints(replace(self.options, decoder="contours"), self.training)
+        run = network(probe.options)
+        errors = dict.fromkeys(DECODERS, 0.0)
+        for face in faces:
+            crop = probe.rough_crop(face)
+            maps = run(crop.apply(face.image, self.options.image_size))["heatmaps"]
+            truth = np.asarray(face.labels["points"], np.float64)
+            length = float(self.schema.lengths(truth, self.schema.normaliser, _frame(face)))
+            for name, decode in DECODERS.items():
+                cells = decode(maps, self.options.sigma).in_pixels(self.options.stride).points
+                found = crop.to_picture(cells, self.options.image_size)
+                error = np.linalg.norm(found - truth, axis=1) / length
+                errors[name] += float(error[np.isfinite(error)].sum())
+        least = min(errors.values())
+        good = [name for name in errors if errors[name] <= 1.005 * least]
+        return next((name for name in GRAPHS if name in good), min(errors, key=errors.__getitem__))
 
     def picture(self, result: list[Face]) -> None:
         return None
@@ -406,15 +481,52 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
 
     # ---- measuring
 
+    def tables(
+        self, rows: Mapping[str, NDArray[np.float64]], weights: NDArray[np.float64]
+    ) -> Mapping[str, Table]:
+        if len(self.schema) == 1:
+            return {}
+        regions = measures.per_region(rows, weights, self.schema)
+        points = measures.per_point(rows, weights, self.schema)
+        about = f"Mean error over {self.schema.normaliser.replace('_', ' ')}, a fraction of 1."
+        named = {"regions": regions, "points": dict(zip(self.schema.points, points, strict=True))}
+        return {
+            name: Table(
+                about=about, corner=name.removesuffix("s"), rows=tuple(errors), columns=("nme",),
+                values=np.array([[error] for error in errors.values()], np.float64),
+            )
+            for name, errors in named.items() if errors
+        }  # fmt: skip
+
+    def curves(
+        self, rows: Mapping[str, NDArray[np.float64]], weights: NDArray[np.float64]
+    ) -> Mapping[str, Curve]:
+        limits, shares = measures.cumulative(rows, weights, self.schema)
+        return {
+            "cumulative_error": Curve(
+                about="Share of the faces whose mean error is at most so much.",
+                x_label=f"error over {self.schema.normaliser.replace('_', ' ')}",
+                y_label="share of faces", x=limits, y=shares,
+            )
+        }  # fmt: skip
+
+    def baselines(self) -> Mapping[str, Callable[[Sample], list[Face]]]:
+        """The mean shape of the training faces laid into the rough box, where weights know it."""
+        if not self.options.mean_face or self.asked.find:
+            return {}
+        mean, size = np.array(self.options.mean_face).reshape(-1, 2), self.options.image_size
+
+        def laid(sample: Sample) -> list[Face]:
+            points = self.rough_crop(sample).to_picture(mean * size - 0.5, size)
+            return [Face(points, np.zeros(len(points)))]
+
+        return {"mean_shape": laid}
+
     def measure(self, result: list[Face], sample: Sample) -> dict[str, float]:
         points = np.asarray(sample.labels["points"], np.float64)
-        box, scale = sample.labels.get("box"), sample.labels.get("scale")
-        height, width = sample.image.shape[:2]
-        frame = np.array([width, height], np.float64)
-        if box is not None:
-            frame = np.asarray(box, np.float64)[2:] - np.asarray(box, np.float64)[:2]
+        scale = sample.labels.get("scale")
         factor = 1.0 if scale is None else float(np.asarray(scale)[0])
-        return measures.row(result, points, self.schema, frame=frame, scale=factor)
+        return measures.row(result, points, self.schema, frame=_frame(sample), scale=factor)
 
     def summarise(
         self, rows: Mapping[str, NDArray[np.float64]], weights: NDArray[np.float64]
@@ -426,15 +538,22 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         return [Face(points, np.ones(len(points)))]
 
 
-def _losses_of(way: Way) -> tuple[str, ...]:
+def _box(sample: Sample) -> NDArray[np.float64]:
+    return np.asarray(sample.labels["box"], np.float64)
+
+
+def _frame(sample: Sample) -> NDArray[np.float64]:
+    """(2,) width and height of the labelled box or, without one, of the picture."""
+    if "box" in sample.labels:
+        return _box(sample)[2:] - _box(sample)[:2]
+    height, width = sample.image.shape[:2]
+    return np.array([width, height], np.float64)
+
+
+def _losses_of(way: str) -> tuple[str, ...]:
     if way in ("coordinates", "shape"):
         return ("l1", "mse", "wing")
     return ("mse", "bce", "kl", "awing", "softargmax")
-
-
-def _log_odds(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    safe = values.clip(1e-3, 1 - 1e-3)
-    return np.asarray(np.log(safe / (1 - safe)))
 
 
 def _to_json(face: Face) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class Sobel(Task[SobelOptions, Filtered]):
 
     @classmethod
     def defaults_for(
-        cls, options: SobelOptions, model: str, *, generated: bool
+        cls, options: SobelOptions, model: str, *, source: str | None
     ) -> Mapping[str, Mapping[str, Any]]:
         """FilterNet learns fast, wants no decay, and must reach as far as the filter does."""
         if model != "filternet":

@@ -171,7 +171,7 @@ def _draw_score(sheet: _Sheet, face: Face) -> None:
     if face.score >= 1:
         return
     scale = 12 * sheet.unit / _CAPITALS_PX
-    x, y = (value >> _SHIFT for value in sheet.at(face.box[:2]))
+    x, y = (max(0, value >> _SHIFT) for value in sheet.at(face.box[:2]))
     is_above = y > sheet.px(18)
     origin = x + sheet.px(1), y + sheet.px(-6 if is_above else 18)
     for colour, units in ((_INK, 4.0), (_WHITE, 1.5)):

@@ -90,7 +90,7 @@ def draw(points: Floats, size: tuple[int, int], sigma: float) -> tuple[Maps, NDA
     return maps, seen.astype(np.float32)
 
 
-def flip_points(points: Floats, width: int, order: Sequence[int]) -> Floats:
+def flip_points(points: Floats, width: int, order: Sequence[int] | NDArray[np.intp]) -> Floats:
     """(P, 2) points of the picture or map mirrored left to right, `width` pixels or cells wide.
 
     Args:

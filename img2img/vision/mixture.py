@@ -167,7 +167,9 @@ def grouped_points(
     """
     parts = [separate(h, len(g), sigma) for h, g in zip(heatmaps, groups, strict=True)]
     fit = order(np.concatenate([part.points for part in parts]), model).fit
-    answer = Peaks(*(np.zeros((len(fit.points), *shape), np.float32) for shape in ((2,), (), (2, 2))))
+    answer = Peaks(
+        *(np.zeros((len(fit.points), *shape), np.float32) for shape in ((2,), (), (2, 2)))
+    )
     spread = (sigma**2 + (0.1 * fit.pose.scale) ** 2) * np.eye(2)
     for part, heatmap, group in zip(parts, heatmaps, groups, strict=True):
         members = np.asarray(group)

@@ -62,6 +62,11 @@ def test_missing_points_and_their_lines_are_left_out() -> None:
     image, face = _image(200, 200), _face(100, 50)
     face.points[NOSE_TIP] = np.nan
     assert not _changed(image, [face])[100 + 15 : 100 + 30, 90:110].any()
+    whole = _changed(image, [face])
+    face.points[KAGGLE15.points.index("mouth_left_corner")] = np.nan
+    part = _changed(image, [face])
+    assert part.sum() < whole.sum()
+    assert not (part & ~whole).any()
     face.points[:] = np.nan
     assert not _changed(image, [face]).any()
 
@@ -72,8 +77,8 @@ def test_only_a_score_below_one_is_written() -> None:
     more = scored & ~plain
     assert more.any()
     assert np.nonzero(more)[0].max() < _face(200, 80).box[1], "above the box"
-    top = _face(60, 80, score=0.5)
-    assert _changed(image, [top])[: int(top.box[1]) + 30].any()
+    plain, scored = (_changed(image, [_face(64, 80, score=score)]) for score in (1.0, 0.5))
+    assert np.nonzero(scored & ~plain)[0].max() > 4, "in the box, where there is no room above"
 
 
 def test_faces_over_the_border_and_far_outside_are_no_trouble() -> None:

@@ -145,9 +145,9 @@ def test_scale_leads_to_original_pixels() -> None:
 
 
 def test_calibration_by_hand() -> None:
-    # Within 0.05 of 10 px: the first two. Bins: 0.95 and 0.9 → |2 - 1.85|, 0.2 → |0 - 0.2|.
-    one = _row(_face((0.5, 0), (0, 0.1), (3, 0), sure=(0.95, 0.9, 0.2)))
-    assert _metrics(one)["calibration_error"] == pytest.approx((0.15 + 0.2) / 3)
+    # Within 0.05 of 10 px: the first two. Bins: 0.95 and 0.9 → |2 - 1.85|, 0.85 → |0 - 0.85|.
+    one = _row(_face((0.4, 0), (0, 0.1), (0.6, 0), sure=(0.95, 0.9, 0.85)))
+    assert _metrics(one)["calibration_error"] == pytest.approx((0.15 + 0.85) / 3)
     # Within a bin, too high and too low cancel: 0.45 twice, one right.
     even = _row(_face((0, 0), (0, 9), (9, 9), sure=(0.45, 0.45, 0.0)))
     assert _metrics(even)["calibration_error"] == pytest.approx(0.1 / 3)

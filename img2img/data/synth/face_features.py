@@ -6,15 +6,27 @@ import cv2
 import numpy as np
 
 from img2img.data.synth.face_head import spline
-from img2img.data.synth.face_portrait import Portrait
-from img2img.data.synth.kitchen_canvas import Cover, Field, Points, Rng, disc, grain, grey, pick, tube
+from img2img.data.synth.face_layout import LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE
+from img2img.data.synth.face_portrait import Portrait, ribbons, shared
+from img2img.data.synth.kitchen_canvas import (
+    Cover,
+    Field,
+    Points,
+    Rng,
+    disc,
+    grain,
+    grey,
+    pick,
+)
 
 IRISES = (
     (0.13, 0.08, 0.05), (0.24, 0.14, 0.08), (0.36, 0.24, 0.12), (0.38, 0.37, 0.2),
     (0.34, 0.45, 0.33), (0.35, 0.5, 0.6), (0.5, 0.57, 0.62),
 )  # fmt: skip
 
-_EYES = ((36, slice(36, 42), 0), (42, slice(42, 48), 1))
+LIPSTICKS = ((0.7, 0.1, 0.14), (0.62, 0.15, 0.25), (0.8, 0.35, 0.36), (0.4, 0.08, 0.12))
+
+_EYES = ((RIGHT_EYE, 0), (LEFT_EYE, 1))
 
 
 def _loop(points: Points, *corners: int) -> Points:
@@ -32,66 +44,42 @@ def eyes(portrait: Portrait, rng: Rng) -> None:
     if portrait.skin[0, 0, 0] < 0.75 or portrait.hair.mean() < 0.08:
         iris = pick(rng, IRISES[:2], 0.1)
     style = rng.random(4)
-    for _, part, side in _EYES:
+    for part, side in _EYES:
         _eye(portrait, part, gaze, iris, side)
         _lids(portrait, part, style, side)
 
 
 def _eye(portrait: Portrait, part: slice, gaze: Points, iris: Field, side: int) -> None:
+    """White, iris, pupil and highlight within the lids."""
     face, canvas = portrait.face, portrait.canvas
     points, depth = face.points[part], float(face.seen[part, 2].max())
-    outline = _loop(points, 0, 3)
-    cover = portrait.on_head(outline, depth=depth)
+    cover = portrait.on_head(_loop(points, 0, 3), depth=depth)
     if not cover.alpha.size:
         return
+    ambient, ahead = canvas.lamp.ambient, max(float(canvas.toward[2]), 0.2)
+    light = 0.35 + 0.6 * (0.8 * ambient + (1 - ambient) * ahead)
+    open_px = max(float(np.linalg.norm(points[[1, 2]].mean(0) - points[[4, 5]].mean(0))), 1.0)
+    # The upper lid throws a shadow on the ball.
+    _, y = cover.grid
+    fall = np.clip(((y - float(points[:4, 1].mean())) / open_px + 0.45) * 1.2, 0.45, 1)
+    canvas.paint(cover, _tone(0.9, 0.87, 0.85) * light * fall, None)
     layout = face.surface.layout[part]
-    open_px = float(np.linalg.norm(points[[1, 2]].mean(0) - points[[4, 5]].mean(0)))
-    x, y = cover.grid
-    light = canvas.lamp.ambient * 0.8 + (1 - canvas.lamp.ambient) * max(float(canvas.toward[2]), 0.2)
-    upper = points[[0, 1, 2, 3]].mean(0)
-    # The lid throws a shadow on the ball.
-    fall = np.clip(((y - upper[1]) / max(open_px, 1.0) + 0.45) * 1.2, 0.45, 1)
-    white = np.array([0.9, 0.87, 0.85], np.float32).reshape(3, 1, 1) * np.float32(0.3 + 0.65 * light)
-    canvas.paint(cover, white * (fall + 0 * x), None)
     wide = float(layout[3, 0] - layout[0, 0])
     centre = layout.mean(0) * (1, 0.75) + layout[[0, 3]].mean(0) * (0, 0.25) + gaze * wide / 0.38
-    radius = 0.21 * wide * (0.98 + 0.06 * portrait.gloss)
-    ring = face.shot.turn[:2, :2] * (portrait.px * radius)
-    middle = face.at(centre[0], centre[1])
-    unit = disc(np.zeros(2), 1.0, 28) @ ring.T
-    eye = cover.alpha
-    shine = np.float32(0.35 + 0.75 * light)
+    middle, radius_px = face.at(*centre), 0.21 * wide * portrait.px
+    ring = disc(np.zeros(2), radius_px, 28) @ face.shot.turn[:2, :2].T
     for size, colour in ((1.0, iris * 0.5), (0.86, iris), (0.42, grey(0.015))):
-        shape = canvas.cover(middle + unit * size)
-        inside = _shared(shape, cover, eye)
-        canvas.paint(inside, colour * shine, None)
-    canvas.image[:, cover.rows, cover.columns] *= np.where(eye > 0, 1 - (1 - fall) * 0.5 * eye, 1)
-    toward = canvas.toward[:2] * 0.6 + (0.1, -0.15)
-    spark = canvas.cover(disc(middle + (toward * (1, 1)) @ ring.T * 0.6, 0.2 * radius * portrait.px, 10))
-    canvas.paint(_shared(spark, cover, eye), grey(1.0), None, opacity=0.85)
-    inner = points[3] if side == 0 else points[0]
-    flesh = canvas.cover(disc(inner, 0.045 * portrait.px, 10))
-    canvas.paint(_shared(flesh, cover, eye), portrait.skin * grey(1) * (0.9, 0.6, 0.58) if False else
-                 portrait.skin * np.array([0.95, 0.66, 0.62], np.float32).reshape(3, 1, 1), None, opacity=0.8)
+        inside = shared(canvas.cover(middle + ring * size), cover)
+        canvas.paint(inside, colour * np.float32(light * 1.1), None)
+    spark = disc(middle + (canvas.toward[:2] * 0.4 + (0.05, -0.1)) * radius_px, 0.2 * radius_px, 10)
+    canvas.paint(shared(canvas.cover(spark), cover), grey(1.0), None, opacity=0.85)
+    flesh = disc(points[0 if side else 3], 0.04 * portrait.px, 10)
+    pink = portrait.skin * _tone(0.95, 0.66, 0.62)
+    canvas.paint(shared(canvas.cover(flesh), cover), pink, None, opacity=0.8)
 
 
-def _shared(shape: Cover, other: Cover, alpha: Field) -> Cover:
-    """A shape only where another cover is."""
-    rows = slice(max(shape.rows.start, other.rows.start), min(shape.rows.stop, other.rows.stop))
-    columns = slice(
-        max(shape.columns.start, other.columns.start), min(shape.columns.stop, other.columns.stop)
-    )
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        return Cover(slice(0, 0), slice(0, 0), np.zeros((0, 0), np.float32))
-
-    def cut(field: Field, of: Cover) -> Field:
-        cut_out: Field = field[
-            rows.start - of.rows.start : rows.stop - of.rows.start,
-            columns.start - of.columns.start : columns.stop - of.columns.start,
-        ]
-        return cut_out
-
-    return Cover(rows, columns, cut(shape.alpha, shape) * cut(alpha, other))
+def _tone(red: float, green: float, blue: float) -> Field:
+    return np.array([red, green, blue], np.float32).reshape(3, 1, 1)
 
 
 def _lids(portrait: Portrait, part: slice, style: Points, side: int) -> None:
@@ -127,7 +115,7 @@ def brows(portrait: Portrait, rng: Rng) -> None:
     thick = 0.1 * float(np.exp(rng.normal(0, 0.35)))
     dense, tidy = rng.uniform(0.45, 0.95), rng.random()
     colour = portrait.hair * rng.uniform(0.5, 1.0) + grey(0.01)
-    for part, inner in ((slice(17, 22), 1), (slice(22, 27), 0)):
+    for part, inner in ((RIGHT_BROW, 1), (LEFT_BROW, 0)):
         knots, depth = face.points[part], float(face.seen[part, 2].max())
         way = spline(knots, 6)
         inward = np.linspace(0, 1, len(way)) if inner else np.linspace(1, 0, len(way))
@@ -141,7 +129,9 @@ def brows(portrait: Portrait, rng: Rng) -> None:
         soft = cv2.GaussianBlur(cover.alpha, (0, 0), 0.012 * portrait.px + 0.3)
         cell = max(0.02 * portrait.px, 1.0)
         hairs = np.clip(1 + (0.5 - 0.4 * tidy) * grain(rng, soft.shape, cell), 0.2, 1)
-        portrait.canvas.paint(Cover(cover.rows, cover.columns, soft * hairs), colour, None, opacity=dense)
+        portrait.canvas.paint(
+            Cover(cover.rows, cover.columns, soft * hairs), colour, None, opacity=dense
+        )
         if portrait.px > 25:
             _hairs(portrait, rng, (upper, lower), colour, depth)
 
@@ -149,18 +139,18 @@ def brows(portrait: Portrait, rng: Rng) -> None:
 def _hairs(
     portrait: Portrait, rng: Rng, edges: tuple[Points, Points], colour: Field, depth: float
 ) -> None:
-    """Single hairs, from the lower edge up and outward."""
+    """Single hairs, from near the lower edge up and away from the nose."""
     upper, lower = edges
     n = 40
-    share = rng.random(n) * (len(upper) - 1)
+    last = len(upper) - 1
+    share = rng.random(n) * last
     start = _along(lower, share) * 0.8 + _along(upper, share) * 0.2
-    outward = np.sign(np.linspace(-1, 1, n) * 0 + (lower[-1, 0] - lower[0, 0]))
-    away = 1.5 if float(np.linalg.norm(portrait.face.points[27] - lower[0])) < float(
-        np.linalg.norm(portrait.face.points[27] - lower[-1])) else -1.5
-    end = _along(upper, np.clip(share + away * rng.uniform(0.5, 2, n), 0, len(upper) - 1))
-    del outward
-    width = max(0.008 * portrait.px, 0.4)
-    strokes = [shape for a, b in zip(start, end, strict=True) for shape in tube(np.array([a, b]), np.array([width, width / 2]))[2:]]
+    bridge = portrait.face.points[27]
+    nearer = np.linalg.norm(bridge - lower[0]) < np.linalg.norm(bridge - lower[-1])
+    away = rng.uniform(0.7, 3, n) * (1 if nearer else -1)
+    end = _along(upper, np.clip(share + away, 0, last))
+    widths = np.array([1.0, 0.5]) * max(0.008 * portrait.px, 0.4)
+    strokes = ribbons(np.stack([start, end], axis=1), widths)
     cover = portrait.on_head(*strokes, depth=depth)
     portrait.canvas.paint(cover, colour * 0.6, None, opacity=0.5)
 
@@ -171,50 +161,50 @@ def _along(way: Points, share: Field) -> Points:
 
 
 def nose(portrait: Portrait, rng: Rng) -> None:
-    """Nostrils, wings and the edge under the tip."""
+    """Nostrils, wings, and the edge under the tip."""
     face, canvas = portrait.face, portrait.canvas
     points, px = face.points, portrait.px
-    depth = float(face.seen[31:36, 2].max()) + 0.1
+    depth = float(face.seen[31:36, 2].max())
+    base = portrait.line(spline(points[31:36], 5), 0.03, depth=depth, soft=0.02)
+    portrait.shade(base, rng.uniform(0.15, 0.35))
     down = face.shot.turn[:2, 1] * px
-    base = spline(points[31:36], 5)
-    portrait.shade(portrait.line(base, 0.03, depth=depth, soft=0.02), rng.uniform(0.2, 0.45))
-    # The nostrils show the more the further the head leans back.
+    # Nostrils show the more the further the head leans back.
     lean = float(np.clip(0.055 - 0.1 * face.shot.turn[1, 2], 0.018, 0.12))
-    middle = points[33]
     for wing, near in ((31, 32), (35, 34)):
-        heart = points[near] * 0.6 + points[wing] * 0.25 + middle * 0.15 - down * lean * 0.6
-        across = (points[wing] - middle) * 0.24
-        shape = heart + disc(np.zeros(2), 1.0, 18) @ np.stack([across, down * lean * 0.7])
-        cover = portrait.on_head(shape, depth=depth, margin=1.5)
+        depth = float(face.seen[[wing, near], 2].mean()) - 0.02
+        heart = points[near] * 0.6 + points[wing] * 0.25 + points[33] * 0.15 - down * lean * 0.6
+        axes = np.stack([(points[wing] - points[33]) * 0.24, down * lean * 0.7])
+        cover = portrait.on_head(heart + disc(np.zeros(2), 1.0, 18) @ axes, depth=depth, margin=1.5)
         if cover.alpha.size:
             soft = cv2.GaussianBlur(cover.alpha, (0, 0), 0.01 * px + 0.3)
-            canvas.paint(Cover(cover.rows, cover.columns, soft), portrait.skin * 0.16, None, opacity=0.85)
-        curl = np.array([points[wing], points[wing] * 1.15 - middle * 0.15 - down * 0.08,
-                         points[wing] * 1.02 - middle * 0.02 - down * 0.2])
-        fold = portrait.line(spline(curl, 5), 0.022, depth=depth, soft=0.016)
-        portrait.shade(fold, 0.22 + 0.3 * canvas.lamp.shadows)
-    tip = canvas.cover(disc(points[30] + canvas.toward[:2] * 0.05 * px, 0.05 * px, 12), margin=0.15 * px)
+            blurred = Cover(cover.rows, cover.columns, soft)
+            canvas.paint(blurred, portrait.skin * 0.16, None, opacity=0.85)
+        aside = points[wing] - points[33]
+        bow = points[wing] + np.stack([0 * aside, 0.15 * aside - 0.08 * down, -0.2 * down])
+        fold = portrait.line(spline(bow, 5), 0.022, depth=depth, soft=0.016)
+        portrait.shade(fold, 0.2 + 0.25 * canvas.lamp.shadows)
+    place = disc(points[30] + canvas.toward[:2] * 0.05 * px, 0.05 * px, 12)
+    tip = canvas.cover(place, margin=0.15 * px)
     if tip.alpha.size:
-        window = tip.rows, tip.columns
-        canvas.glow(tip.times(portrait.head[window]), portrait.gloss * 0.6, 0.08 * px)
+        shown = portrait.head[tip.rows, tip.columns]
+        canvas.glow(tip.times(shown), portrait.gloss * 0.6, 0.08 * px)
 
 
 def mouth(portrait: Portrait, rng: Rng) -> None:
-    """What the lips leave open with teeth and tongue, then the lips."""
+    """Lips, and what they leave open with teeth and tongue."""
     face = portrait.face
     points, depth = face.points, float(face.seen[48:68, 2].max())
-    outer, inner = _loop(points[48:60], 0, 6), _loop(points[60:68], 0, 4)
-    lips = portrait.on_head(outer, depth=depth, margin=1)
+    lips = portrait.on_head(_loop(points[48:60], 0, 6), depth=depth, margin=1)
     if not lips.alpha.size:
         return
     _lips(portrait, rng, lips)
-    hole = portrait.on_head(inner, depth=depth)
-    open_px = float(np.linalg.norm(points[62] - points[66]))
-    if hole.alpha.size and open_px > 0.015 * portrait.px:
-        portrait.canvas.paint(hole, portrait.skin * 0.12 * np.array([1.2, 0.6, 0.55], np.float32).reshape(3, 1, 1), None)
-        _inside(portrait, rng, hole, depth)
+    hole = portrait.on_head(_loop(points[60:68], 0, 4), depth=depth)
+    gap = float(np.linalg.norm(points[62] - points[66])) / portrait.px
+    if hole.alpha.size and gap > 0.015:
+        portrait.canvas.paint(hole, portrait.skin * _tone(0.14, 0.07, 0.065), None)
+        _inside(portrait, rng, hole, gap)
     line = spline(points[[60, 61, 62, 63, 64]], 5)
-    width = 0.016 * (1 - 0.5 * min(open_px / (0.1 * portrait.px), 1))
+    width = 0.016 * (1 - 0.5 * min(gap / 0.1, 1))
     portrait.shade(portrait.line(line, width, depth=depth, soft=0.004), 0.65)
     for corner, near in ((48, 60), (54, 64)):
         spot = portrait.line(points[[corner, near]], 0.04, depth=depth, soft=0.025)
@@ -222,61 +212,59 @@ def mouth(portrait: Portrait, rng: Rng) -> None:
 
 
 def _lips(portrait: Portrait, rng: Rng, lips: Cover) -> None:
+    """Over the whole mouth; the light is that of the skin under them."""
     canvas, points = portrait.canvas, portrait.face.points
     depth = float(portrait.face.seen[48:68, 2].max())
-    pink = np.array([0.86, 0.6, 0.58], np.float32).reshape(3, 1, 1)
     if rng.random() < 0.55 * portrait.made_up + 0.05:
-        paint = ((0.7, 0.1, 0.14), (0.62, 0.15, 0.25), (0.8, 0.35, 0.36), (0.4, 0.08, 0.12))
-        tone, share = pick(rng, paint, 0.1), rng.uniform(0.4, 0.95)
+        tone, share = pick(rng, LIPSTICKS, 0.1), rng.uniform(0.4, 0.95)
     else:
-        tone, share = portrait.skin * pink, rng.uniform(0.35, 0.95)
-    window = lips.rows, lips.columns
+        tone, share = portrait.skin * _tone(0.86, 0.6, 0.58), rng.uniform(0.35, 0.95)
     under = canvas.image[:, lips.rows, lips.columns]
     light = under.mean(0) / max(float(portrait.skin.mean()), 0.05)
     edge = cv2.GaussianBlur(lips.alpha, (0, 0), 0.012 * portrait.px + 0.25)
-    creased = 1 + 0.06 * grain(rng, edge.shape, max(0.03 * portrait.px, 1), max(0.1 * portrait.px, 1))
-    soft = Cover(*window, edge)
-    canvas.paint(soft, tone * np.clip(light * creased, 0.1, 1.5), None, opacity=float(share))
+    cell = max(0.03 * portrait.px, 1)
+    creased = np.clip(light * (1 + 0.06 * grain(rng, edge.shape, cell, 3 * cell)), 0.1, 1.5)
+    soft = Cover(lips.rows, lips.columns, edge)
+    canvas.paint(soft, tone * creased, None, opacity=float(share))
     upper = np.concatenate([spline(points[48:55], 4), spline(points[[64, 63, 62, 61, 60]], 4)])
     shade = 0.22 * max(-float(canvas.toward[1]), 0.1) + 0.08
     portrait.shade(portrait.on_head(upper, depth=depth), shade)
     full = (points[[56, 57, 58]] + points[[65, 66, 67]]) / 2
     shine = portrait.line(full, 0.06, depth=depth, soft=0.04)
-    canvas.glow(shine, float(rng.uniform(0.02, 0.08) + portrait.gloss * 0.4), 0)
+    canvas.glow(shine, float(rng.uniform(0.01, 0.05) + portrait.gloss * 0.4), 0)
     below = points[[58, 57, 56]] + portrait.face.shot.turn[:2, 1] * 0.06 * portrait.px
-    portrait.shade(portrait.line(below, 0.09, depth=depth, soft=0.05), 0.3)
+    portrait.shade(portrait.line(below, 0.09, depth=depth, soft=0.05), 0.25)
 
 
-def _inside(portrait: Portrait, rng: Rng, hole: Cover, depth: float) -> None:
-    """Teeth behind the upper lip, sometimes behind the lower one, and a tongue."""
+def _inside(portrait: Portrait, rng: Rng, hole: Cover, gap: float) -> None:
+    """A tongue, teeth behind the upper lip and sometimes the lower one; `gap` in the unit."""
     canvas, points = portrait.canvas, portrait.face.points
     down = portrait.face.shot.turn[:2, 1] * portrait.px
     upper, lower = spline(points[60:65], 5), spline(points[[60, 67, 66, 65, 64]], 5)
-    gap = float(np.linalg.norm(points[62] - points[66])) / portrait.px
     if gap > 0.2 and rng.random() < 0.7:
-        low = (points[[67, 66, 65]] * 1.0).mean(0)
-        shape = low + disc(np.zeros(2), 1.0, 20) @ np.stack([(points[65] - points[67]) * 0.8, down * gap * 0.4])
-        tongue = _shared(canvas.cover(shape), hole, hole.alpha)
-        red = np.array([0.72, 0.32, 0.3], np.float32).reshape(3, 1, 1)
-        canvas.paint(tongue, red * (0.25 + 0.4 * portrait.skin.max()), None)
+        axes = np.stack([(points[65] - points[67]) * 0.8, down * gap * 0.4])
+        shape = points[65:68].mean(0) + disc(np.zeros(2), 1.0, 20) @ axes
+        red = _tone(0.72, 0.32, 0.3) * (0.25 + 0.4 * portrait.skin.max())
+        canvas.paint(shared(canvas.cover(shape), hole), red, None)
     if rng.random() < 0.85:
-        _teeth(portrait, rng, hole, (upper, down * min(rng.uniform(0.08, 0.16), 1.0)))
+        _teeth(portrait, rng, hole, (upper, down * rng.uniform(0.08, 0.16)))
     if rng.random() < 0.25 and gap > 0.1:
         _teeth(portrait, rng, hole, (lower, -down * rng.uniform(0.03, 0.09)))
+    depth = float(portrait.face.seen[48:68, 2].max())
     shadow = portrait.line(upper, 0.03, depth=depth, soft=0.02)
-    canvas.darken(_shared(shadow, hole, hole.alpha), 0.4, 0)
+    canvas.darken(shared(shadow, hole), 0.4, 0)
 
 
 def _teeth(portrait: Portrait, rng: Rng, hole: Cover, row: tuple[Points, Points]) -> None:
+    """A row of teeth along an edge of the lips, as tall as a vector (2,) in the picture."""
     canvas = portrait.canvas
     edge, tall = row
-    arch = np.sin(np.linspace(0.5, pi - 0.5, len(edge)))[:, None]
-    ends = edge + tall * arch
-    shape = np.concatenate([edge - tall * 0.5, ends[::-1]])
-    teeth = _shared(canvas.cover(shape), hole, hole.alpha)
-    light = 0.3 + 0.6 * canvas.lamp.ambient + 0.3 * (1 - canvas.lamp.ambient) * max(float(canvas.toward[2]), 0)
-    white = np.array([0.95, 0.92, 0.84], np.float32).reshape(3, 1, 1) * np.float32(light * rng.uniform(0.7, 1))
-    canvas.paint(teeth, white, None)
-    gaps = [tube(np.array([_along(edge, s)[0], _along(ends, s)[0]]), np.array([1.0, 1.0]) * 0.008 * portrait.px)[2]
-            for s in np.linspace(0.2, 0.8, 7)[:, None] * (len(edge) - 1)]
-    canvas.darken(_shared(canvas.cover(*gaps), hole, hole.alpha), 0.25, 0)
+    ends = edge + tall * np.sin(np.linspace(0.5, pi - 0.5, len(edge)))[:, None]
+    teeth = shared(canvas.cover(np.concatenate([edge - tall * 0.5, ends[::-1]])), hole)
+    ambient, ahead = canvas.lamp.ambient, max(float(canvas.toward[2]), 0.0)
+    light = 0.3 + 0.55 * ambient + 0.45 * (1 - ambient) * ahead
+    canvas.paint(teeth, _tone(0.95, 0.92, 0.84) * np.float32(light * rng.uniform(0.7, 1)), None)
+    places = np.linspace(0.2, 0.8, 7) * (len(edge) - 1)
+    ways = np.stack([_along(edge, places), _along(ends, places)], axis=1)
+    gaps = ribbons(ways, np.full(2, 0.008 * portrait.px))
+    canvas.darken(shared(canvas.cover(*gaps), hole), 0.25, 0)

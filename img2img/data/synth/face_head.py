@@ -1,15 +1,14 @@
 """A head as a surface through the 68 points of a face, and how a camera sees it.
 
 The frame of `face_layout`, with z to the viewer and 0 at the eyes. A head is a stack of level
-rings: the angle θ runs from -pi (back) through -pi/2 (the right contour of the jaw, at the picture's
-left) and 0 (front) to pi.
+rings: the angle θ runs from -pi (back) through -pi/2 (the contour at the
+picture's left) and 0 (front) to pi.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
 from math import cos, pi, radians, sin
 
-import cv2
 import numpy as np
 
 from img2img.data.synth.face_layout import (
@@ -27,7 +26,7 @@ AXIS_Z = -0.95
 """Where the rings' middles lie, about the ears."""
 
 _TABLE = 160
-_JAW_Z = (-0.95, -0.95, -0.92, -0.85, -0.7, -0.45, -0.15, 0.06, 0.13)
+_JAW_Z = (-1.05, -1.05, -1.03, -0.97, -0.85, -0.62, -0.28, 0.02, 0.13)
 
 
 class Surface:
@@ -44,7 +43,7 @@ class Surface:
         middle = layout[[27, 30, 33, 51, 57, 8]]
         self._middle = np.interp(self._y, np.maximum.accumulate(middle[:, 1]), middle[:, 0])
         self._front = _blunted(np.interp(self._y, *self._profile()))
-        sides = layout[:9, 1] / 2 + layout[:-1][16:7:-1, 1][: 9] / 2
+        sides = (layout[:9, 1] + layout[16:7:-1, 1]) / 2
         self._side = _blunted(np.interp(self._y, np.maximum.accumulate(sides), _JAW_Z))
         self._side[self._y < -1.2] = AXIS_Z
         back = ((CROWN, 0), (-1.7, 0.6), (-1.4, 1.0), (-0.8, 1.35), (0, 1.3), (0.5, 1.0),
@@ -117,13 +116,13 @@ class Surface:
         lips = layout[48:60].mean(0)
         tall = max(0.17, float(np.ptp(layout[48:60, 1])) * 0.5)
         swell = np.exp(-((across / 0.38) ** 2) - ((y - lips[1]) / tall) ** 2)
-        return out + 0.07 * swell
+        relief: Field = out + 0.07 * swell
+        return relief
 
 
 def _contour(jaw: Points) -> Points:
-    """(N, 2) from the crown to the chin along one side: skull, temple and nine points of the jaw."""
-    near = jaw[0]
-    skull = np.array([0.0, 0.33, 0.6, 0.86, 1.0, 1.03]) * near[0]
+    """(N, 2) from the crown to the chin along one side: skull, temple, then the jaw's points."""
+    skull = np.array([0.0, 0.33, 0.6, 0.86, 1.0, 1.03]) * jaw[0, 0]
     tall = np.array([CROWN, -1.8, -1.68, -1.35, -0.85, -0.4])
     whole = np.concatenate([np.column_stack([skull, tall]), jaw[:9]])
     whole = spline(whole, 6)
@@ -196,7 +195,9 @@ class Face:
 
     def at(self, x: Field | float, y: Field | float, lift: float = 0.0) -> Points:
         """(…, 2) picture points of places of the front half, in the frame of the layout."""
-        flat: Points = self.shot.project(self.surface.at(np.asarray(x), np.asarray(y), lift))[..., :2]
+        flat: Points = self.shot.project(self.surface.at(np.asarray(x), np.asarray(y), lift))[
+            ..., :2
+        ]
         return flat
 
 
@@ -205,8 +206,8 @@ def random_face(rng: Rng, size: tuple[int, int], roll_deg: float) -> Face:
     person, expression = random_person(rng), random_expression(rng)
     layout = layout_of(person, expression) + rng.normal(0, 0.006, (68, 2))
     surface = Surface(layout, nose_out=person.nose_out, smile=expression.smile)
-    yaw = rng.normal(0, 22) if rng.random() < 0.7 else rng.uniform(-60, 60)
-    pitch = rng.normal(0, 8) if rng.random() < 0.8 else rng.uniform(-30, 30)
+    yaw = rng.normal(0, 20) if rng.random() < 0.75 else rng.uniform(-60, 60)
+    pitch = rng.normal(0, 7) if rng.random() < 0.85 else rng.uniform(-30, 30)
     roll = rng.normal(0, roll_deg) if rng.random() < 0.9 else rng.uniform(-3.75, 3.75) * roll_deg
     turn = _turn(np.clip(yaw, -60, 60), np.clip(pitch, -30, 30), np.clip(roll, -45, 45))
     near = Shot(turn=turn, distance=float(rng.uniform(7, 25)), place=np.zeros(2))
@@ -227,23 +228,31 @@ def _turn(yaw: float, pitch: float, roll: float) -> Field:
     around_y = np.array([[cos(a), 0, sin(a)], [0, 1, 0], [-sin(a), 0, cos(a)]])
     around_x = np.array([[1, 0, 0], [0, cos(b), sin(b)], [0, -sin(b), cos(b)]])
     around_z = np.array([[cos(c), -sin(c), 0], [sin(c), cos(c), 0], [0, 0, 1]])
-    return around_z @ around_x @ around_y
+    turn: Field = around_z @ around_x @ around_y
+    return turn
 
 
 def _seen(surface: Surface, shot: Shot) -> Points:
     """(68, 3) of the layout; the jaw follows the visible contour, as the convention wants.
 
-    On the far side of a turned head each point of the jaw slides along its ring to where that is
-    widest in the picture.
+    On the far side of a turned head the jaw is where its rings are widest in the picture. On both
+    sides its points lie at equal distances in the picture.
     """
     layout = surface.layout
     seen = shot.project(surface.at(layout[:, 0], layout[:, 1]))
-    theta = np.linspace(pi / 2, pi / 9, 24)
-    angles = np.concatenate([np.tile(-theta, (8, 1)), np.tile(theta, (8, 1))])
-    rows = np.r_[0:8, 9:17]
-    rings = shot.project(surface.ring(angles, layout[rows, 1][:, None]))
     outward = shot.turn[:2, 0] / max(float(np.hypot(*shot.turn[:2, 0])), 1e-6)
-    reach = (rings[..., :2] @ outward) * np.where(rows < 8, -1, 1)[:, None]
-    widest = rings[np.arange(16), reach.argmax(1)]
-    seen[rows] = widest
+    theta = np.linspace(pi / 2, pi / 9, 24)
+    for side, rows in ((-1, np.arange(9)), (1, np.arange(16, 7, -1))):
+        rings = shot.project(surface.ring(side * theta, layout[rows[:8], 1][:, None]))
+        widest = (rings[..., :2] @ outward * side).argmax(1)
+        edge = np.concatenate([rings[np.arange(8), widest], seen[8:9]])
+        seen[rows] = _evenly(spline(edge, 8), 9)
     return seen
+
+
+def _evenly(way: Points, n: int) -> Points:
+    """(n, 3): points along a way (N, 3) at equal distances in the picture."""
+    steps = np.hypot(*np.diff(way[:, :2], axis=0).T)
+    length = np.concatenate([[0.0], np.cumsum(steps)])
+    places = np.linspace(0, length[-1], n)
+    return np.column_stack([np.interp(places, length, line) for line in way.T])

@@ -89,7 +89,7 @@ def random_person(rng: Rng) -> Person:
         return float(rng.normal(0, spread))
 
     return Person(
-        width=factor(0.06), taper=shift(0.1), chin=factor(0.09), middle=factor(0.06),
+        width=1.05 * factor(0.06), taper=shift(0.1), chin=factor(0.09), middle=factor(0.06),
         eye_gap=factor(0.035), eye_size=factor(0.07), eye_tall=factor(0.22), eye_slant=shift(4),
         brow_lift=shift(0.045), brow_arch=factor(0.4), brow_slant=shift(5),
         nose_long=factor(0.07), nose_wide=factor(0.14), nose_out=factor(0.2),
@@ -99,12 +99,17 @@ def random_person(rng: Rng) -> Person:
 
 def random_expression(rng: Rng) -> Expression:
     """Half of all mouths are closed or nearly so, a tenth of all eyes shut."""
-    jaw = float(rng.choice([0.0, rng.uniform(0, 0.12), rng.uniform(0.05, 0.6)], p=[0.45, 0.25, 0.3]))
+    jaw = float(rng.choice([0.0, rng.uniform(0, 0.12), rng.uniform(0.05, 0.6)], p=[0.5, 0.3, 0.2]))
     smile = float(rng.choice([0.0, rng.uniform(0, 1), rng.uniform(-0.6, 0)], p=[0.3, 0.55, 0.15]))
     apart = rng.uniform(0, 0.16) * max(smile, 0) * (rng.random() < 0.75)
     eyes = rng.choice(
-        [rng.uniform(0.85, 1.1), rng.uniform(0.0, 0.15), rng.uniform(0.3, 0.8), rng.uniform(1.1, 1.6)],
-        p=[0.5, 0.1, 0.25, 0.15],
+        [
+            rng.uniform(0.85, 1.1),
+            rng.uniform(0.0, 0.15),
+            rng.uniform(0.3, 0.8),
+            rng.uniform(1.1, 1.6),
+        ],
+        p=[0.55, 0.08, 0.22, 0.15],
     )
     wink = rng.uniform(0, 1, 2) if rng.random() < 0.05 else np.array([1.0, 1.0])
     brows = rng.choice([0.0, rng.uniform(0, 0.2), rng.uniform(-0.12, 0)], p=[0.5, 0.3, 0.2])
@@ -138,10 +143,8 @@ def _own_eyes_and_brows(layout: Points, person: Person) -> None:
         arch = layout[brow] - (side * 0.55, -0.29)
         arch[:, 1] *= person.brow_arch
         arch[:, 0] *= (person.eye_size + person.width) / 2
-        layout[brow] = _turned(arch, -side * person.brow_slant) + (
-            side * 0.55 * person.eye_gap,
-            -0.29 - person.brow_lift,
-        )
+        middle = np.array([side * 0.55 * person.eye_gap, -0.29 - person.brow_lift])
+        layout[brow] = _turned(arch, -side * person.brow_slant) + middle
 
 
 def _turned(points: Points, degrees: float) -> Points:
@@ -211,7 +214,9 @@ def _moved_mouth(layout: Points, expression: Expression) -> None:
     mouth[:, 1] += lower * (0.92 * gap) - upper * (0.1 * gap + 0.04 * max(smile, 0))
     corners = np.abs(across) ** 2
     mouth[:, 1] += corners * (0.3 * expression.jaw - 0.09 * smile)
-    mouth[:, 0] *= 1 + 0.2 * max(smile, 0) + 0.05 * min(smile, 0) - 0.2 * expression.jaw - 0.22 * pout
+    mouth[:, 0] *= (
+        1 + 0.2 * max(smile, 0) + 0.05 * min(smile, 0) - 0.2 * expression.jaw - 0.22 * pout
+    )
     mouth[:, 1] += pout * 0.05 * (lower * 0.9 - upper * 0.6)
     # One corner rises more than the other.
     mouth[:, 1] -= across * corners * 0.05 * expression.skew

@@ -17,7 +17,6 @@ from img2img.data.synth.kitchen_canvas import (
     grain,
     pick,
     tinted,
-    tube,
 )
 
 SKINS = (
@@ -68,12 +67,11 @@ class Portrait:
         seen = (self.depth[window] < depth + 0.13) * self.head[window]
         return cover.times(seen) if cover.alpha.size else cover
 
-    def line(
-        self, way: Points, width: float | Points, *, depth: float, soft: float = 0.0
-    ) -> Cover:
+    def line(self, way: Points, width: float | Points, *, depth: float, soft: float = 0.0) -> Cover:
         """A stroke along picture points (N, 2), `width` in the unit, blurred by `soft` of it."""
         widths = np.maximum(np.broadcast_to(np.asarray(width) * self.px, len(way)), 0.35)
-        cover = self.on_head(*tube(way, widths), depth=depth, margin=3 * soft * self.px)
+        stroke = ribbons(way[None], widths)[0]
+        cover = self.on_head(stroke, depth=depth, margin=3 * soft * self.px)
         if soft * self.px < 0.4 or not cover.alpha.size:
             return cover
         blurred = cv2.GaussianBlur(cover.alpha, (0, 0), soft * self.px)
@@ -95,9 +93,10 @@ def random_portrait(rng: Rng, face: Face, lamp: Lamp) -> Portrait:
     index = min(int(tone * len(SKINS)), len(SKINS) - 1)
     age = float(rng.beta(1.2, 1.8))
     # Light hair goes with light skin, grey with age.
-    shares = np.array([3, 3, 2, 1.5, 1.2, 1, 0.5, 0.2 + 2.5 * age, 0.1 + 2 * age])
+    shares = np.array([3, 3, 2, 1.5, 1.2, 1, 0.5, 0.1 + 1.5 * age, 1.5 * age**2])
     if index > 4:
         shares[3:7] *= 0.1
+        shares[7:] *= 0.5
     hair = tinted(rng, HAIRS[rng.choice(len(HAIRS), p=shares / shares.sum())], 0.1)
     if rng.random() < 0.04:
         hair = rng.random((3, 1, 1)).astype(np.float32)
@@ -123,3 +122,30 @@ def mottled(rng: Rng, cover: Cover, px: float) -> Field:
     shape = cover.alpha.shape
     field = 0.02 * grain(rng, shape, max(px / 2, 2)) + 0.012 * grain(rng, shape, max(px / 20, 1))
     return 1 + field.astype(np.float32)
+
+
+def ribbons(ways: Points, widths: Field) -> Points:
+    """(K, 2 N, 2): polygons of thick lines (K, N, 2), `widths` (N,) in pixels, with flat ends."""
+    along = np.gradient(ways, axis=1)
+    along /= np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-6)
+    aside = along[..., ::-1] * (-1, 1) * (widths / 2)[:, None]
+    return np.concatenate([ways + aside, (ways - aside)[:, ::-1]], axis=1)
+
+
+def shared(shape: Cover, other: Cover) -> Cover:
+    """A shape only where another cover is."""
+    rows = slice(max(shape.rows.start, other.rows.start), min(shape.rows.stop, other.rows.stop))
+    columns = slice(
+        max(shape.columns.start, other.columns.start), min(shape.columns.stop, other.columns.stop)
+    )
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return Cover(slice(0, 0), slice(0, 0), np.zeros((0, 0), np.float32))
+
+    def cut(field: Field, of: Cover) -> Field:
+        cut_out: Field = field[
+            rows.start - of.rows.start : rows.stop - of.rows.start,
+            columns.start - of.columns.start : columns.stop - of.columns.start,
+        ]
+        return cut_out
+
+    return Cover(rows, columns, cut(shape.alpha, shape) * cut(other.alpha, other))

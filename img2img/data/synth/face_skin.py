@@ -1,11 +1,15 @@
 """The skin of a head under a light: its shade, blush, freckles, folds, beard and stubble."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
+from img2img.data.synth.face_layout import LEFT_EYE, RIGHT_EYE
 from img2img.data.synth.face_portrait import Portrait, mottled
 from img2img.data.synth.face_raster import Rendered, normals, rasterise
-from img2img.data.synth.kitchen_canvas import Cover, Field, Rng, grain, grey
+from img2img.data.synth.kitchen_canvas import Cover, Field, Points, Rng, grain, grey
 
 _COLUMNS = np.concatenate([
     np.linspace(-np.pi, -np.pi / 2, 6)[:-1],
@@ -52,7 +56,9 @@ def _lit(portrait: Portrait, rendered: Rendered, albedo: Field) -> Field:
     soft = 0.25
     direct = np.clip((facing + soft) / (1 + soft), 0, 1)
     light = ambient * (0.62 + 0.3 * nz - 0.14 * ny) + (1 - ambient) * (0.12 + 1.05 * direct)
-    light = np.clip(light * (1 - 0.5 * canvas.lamp.shadows * _nose_shadow(portrait, rendered)), 0.02, 2)
+    light = np.clip(
+        light * (1 - 0.5 * canvas.lamp.shadows * _nose_shadow(portrait, rendered)), 0.02, 2
+    )
     spread = np.stack([cv2.pow(light, power) for power in (0.88, 1.04, 1.1)])
     halfway = nx * lx + ny * ly + nz * (lz + 1)
     glance = cv2.pow(np.clip(halfway / np.sqrt(lx**2 + ly**2 + (lz + 1) ** 2), 0, 1), 24)
@@ -63,37 +69,43 @@ def _lit(portrait: Portrait, rendered: Rendered, albedo: Field) -> Field:
 def _nose_shadow(portrait: Portrait, rendered: Rendered) -> Field:
     """(h, w) in 0…1: what the nose keeps the light from."""
     x, y = rendered.values[3:5]
-    layout = portrait.face.surface.layout
+    tip, (px, py) = portrait.face.surface.layout[30], portrait.face.surface.layout[33].tolist()
     lx, ly, lz = (float(value) for value in portrait.canvas.toward)
-    reach = 0.35 / max(lz, 0.3)
-    cx, cy = layout[30, 0] - lx * reach, layout[33, 1] - 0.06 - ly * reach * 0.6
+    reach, py = 0.35 / max(lz, 0.3), py - 0.06
     # Away from the segment between the base of the nose and where the tip's shadow falls.
-    sx, sy = cx - layout[33, 0], cy - layout[33, 1] + 0.06
-    along = ((x - layout[33, 0]) * sx + (y - layout[33, 1] + 0.06) * sy) / (sx * sx + sy * sy + 1e-6)
-    along = np.clip(along, 0, 1)
-    away = np.hypot(x - layout[33, 0] - along * sx, y - layout[33, 1] + 0.06 - along * sy)
+    sx, sy = float(tip[0]) - lx * reach - px, -ly * reach * 0.6
+    x, y = x - px, y - py
+    along = np.clip((x * sx + y * sy) / (sx * sx + sy * sy + 1e-6), 0, 1)
+    away = np.hypot(x - along * sx, y - along * sy)
     blob: Field = np.exp(-((away / 0.15) ** 2)) * (1 - 0.5 * along)
     return blob
 
 
 def _albedo(portrait: Portrait, rng: Rng, rendered: Rendered) -> Field:
     """(3, h, w): redder cheeks and nose, darker about the eyes."""
-    x, y = rendered.values[3:5]
     layout = portrait.face.surface.layout
     front = np.clip(rendered.values[2] * 2, 0, 1)
-    tip = layout[30]
-
-    def spot(cx: float, cy: float, rx: float, ry: float) -> Field:
-        return np.exp(-(((x - cx) / rx) ** 2) - ((y - cy) / ry) ** 2)
-
-    cheeks = spot(-0.62, tip[1] - 0.02, 0.3, 0.24) + spot(0.62, tip[1] - 0.02, 0.3, 0.24)
-    nose = spot(tip[0], tip[1], 0.2, 0.16)
-    eyes = sum(spot(*layout[part].mean(0), 0.34, 0.2) for part in (slice(36, 42), slice(42, 48)))
-    blush = float(rng.uniform(0, 0.12) + 0.1 * portrait.made_up)
+    x, y = layout[30]
+    cheeks = sum(_spot(rendered, (x + side, y - 0.02), 0.3, 0.24) for side in (-0.62, 0.62))
+    nose = _spot(rendered, (x, y), 0.2, 0.16)
+    middles = (layout[eye].mean(0) for eye in (RIGHT_EYE, LEFT_EYE))
+    eyes = sum(_spot(rendered, middle, 0.34, 0.2) for middle in middles)
+    blush = rng.uniform(0, 0.12) + 0.1 * portrait.made_up
     red = front * (blush * cheeks + rng.uniform(0, 0.1) * nose)
     dark = front * eyes * (rng.uniform(0.02, 0.14) + 0.08 * portrait.age)
     tint = np.stack([1 + 0.35 * red - 0.8 * dark, 1 - 0.8 * red - dark, 1 - 0.7 * red - 0.9 * dark])
-    return portrait.skin * mottled(rng, rendered.cover, portrait.px) * tint
+    albedo: Field = portrait.skin * mottled(rng, rendered.cover, portrait.px) * tint
+    return albedo
+
+
+def _spot(
+    rendered: Rendered, at: Points | tuple[float, float], across: float, along: float
+) -> Field:
+    """(h, w) in 0…1: a soft spot on the head, placed and sized in the frame of the layout."""
+    away_x = (rendered.values[3] - np.float32(at[0])) * np.float32(1 / across)
+    away_y = (rendered.values[4] - np.float32(at[1])) * np.float32(1 / along)
+    spot: Field = np.exp(-(away_x * away_x) - away_y * away_y)
+    return spot
 
 
 # -------------------------------------------------------------------------------- folds and spots
@@ -111,39 +123,50 @@ def freckles(portrait: Portrait, rng: Rng, rendered: Rendered) -> None:
 
 def wrinkles(portrait: Portrait, rng: Rng) -> None:
     """From wings of the nose to the mouth, on the forehead, under and beside the eyes."""
-    face, layout = portrait.face, portrait.face.surface.layout
-    depth = 0.02 + 0.28 * portrait.age
-    smile = max(face.expression.smile, 0)
-    for side, wing, corner in ((-1, 31, 48), (1, 35, 54)):
+    expression, layout = portrait.face.expression, portrait.face.surface.layout
+    depth, smile = 0.02 + 0.28 * portrait.age, max(expression.smile, 0)
+    folds = []
+    for side, wing, corner, eye in ((-1, 31, 48, RIGHT_EYE), (1, 35, 54, LEFT_EYE)):
         near, far = layout[wing] + (side * 0.05, -0.06), layout[corner] + (side * 0.12, 0.02)
         middle = (near + far) / 2 + (side * (0.06 + 0.06 * smile), -0.03)
-        _fold(portrait, np.array([near, middle, far]), depth + 0.28 * smile, 0.035)
-        eye = layout[36:42] if side < 0 else layout[42:48]
-        low = eye.mean(0) + [(-0.2, 0.16), (0.02, 0.2), (0.22, 0.15)]
-        _fold(portrait, low, 0.6 * depth + rng.uniform(0, 0.12), 0.03)
-        if portrait.age > 0.45:
-            outer = layout[36] if side < 0 else layout[45]
-            for slope in (-0.1, 0.02, 0.12):
-                way = outer + np.array([(side * 0.06, slope * 0.3), (side * 0.2, slope)])
-                _fold(portrait, way, 0.7 * depth, 0.012)
-    lifted = max(face.expression.brows)
+        folds.append(_Fold(np.stack([near, middle, far]), depth + 0.28 * smile, 0.035))
+        low = layout[eye].mean(0) + np.array([(-0.2, 0.16), (0.02, 0.2), (0.22, 0.15)])
+        folds.append(_Fold(low, 0.6 * depth + rng.uniform(0, 0.12), 0.03))
+        outer = layout[36 if side < 0 else 45]
+        for slope in (-0.1, 0.02, 0.12) if portrait.age > 0.45 else ():
+            way = outer + np.array([(side * 0.06, slope * 0.3), (side * 0.2, slope)])
+            folds.append(_Fold(way, 0.7 * depth, 0.012))
+    lifted = max(*expression.brows, 0)
     if portrait.age > 0.35 or lifted > 0.1:
         for height in (-0.62, -0.76, -0.9)[: int(rng.integers(1, 4))]:
             x = np.linspace(-0.5, 0.5, 5) * rng.uniform(0.7, 1.2)
             way = np.column_stack([x, height + rng.normal(0, 0.01, 5) - lifted * 0.5])
-            _fold(portrait, way, 0.5 * depth + 0.5 * max(lifted, 0), 0.014)
+            folds.append(_Fold(way, 0.5 * depth + 0.5 * lifted, 0.014))
+    _fold(portrait, folds)
 
 
-def _fold(portrait: Portrait, way: Field, strength: float, width: float) -> None:
-    """A soft dark line through places of the layout (N, 2)."""
-    face = portrait.face
-    dense = np.column_stack([
-        np.interp(np.linspace(0, 1, 9), np.linspace(0, 1, len(way)), way[:, i]) for i in (0, 1)
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """A line through places of the layout (N, 2), how dark and how wide it is."""
+
+    way: Points
+    strength: float
+    width: float
+
+
+def _fold(portrait: Portrait, folds: Sequence[_Fold]) -> None:
+    """Soft dark lines that end in points."""
+    face, steps = portrait.face, np.linspace(0, 1, 9)
+    dense = np.stack([
+        [np.interp(steps, np.linspace(0, 1, len(fold.way)), line) for line in fold.way.T]
+        for fold in folds
     ])  # fmt: skip
     seen = face.shot.project(face.surface.at(dense[:, 0], dense[:, 1]))
-    widths = width * np.sin(np.linspace(0.25, np.pi - 0.25, 9))
-    cover = portrait.line(seen[:, :2], widths, depth=float(seen[:, 2].mean()), soft=width * 0.7)
-    portrait.shade(cover, min(strength, 0.6))
+    taper = np.sin(np.linspace(0.25, np.pi - 0.25, 9))
+    for fold, way in zip(folds, seen, strict=True):
+        depth = float(way[:, 2].mean())
+        cover = portrait.line(way[:, :2], fold.width * taper, depth=depth, soft=0.7 * fold.width)
+        portrait.shade(cover, min(fold.strength, 0.6))
 
 
 # ------------------------------------------------------------------------------------------ beards

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from img2img.data.sample import Image, Record, Sample, Splits
+from img2img.data.synth import face_extras as extras
 from img2img.data.synth import face_features as features
 from img2img.data.synth import face_hair as hair
 from img2img.data.synth import face_scene as scene
 from img2img.data.synth import face_skin as skin
 from img2img.data.synth.face_head import Face, random_face
 from img2img.data.synth.face_portrait import Portrait, random_lamp, random_portrait
+from img2img.data.synth.face_raster import Rendered
 from img2img.data.synth.generated import Generated, generated_splits
 from img2img.data.synth.kitchen_canvas import Rng
 
@@ -116,14 +118,19 @@ def draw_face(rng: Rng, face: Face, without: frozenset[str] = frozenset()) -> Im
     streams = dict(zip(("looks", "face", *PARTS), rng.spawn(len(PARTS) + 2), strict=True))
     looks = streams["looks"]
     portrait = random_portrait(looks, face, random_lamp(looks))
-    chances = {"headwear": 0.16, "beards": 0.26, "freckles": 0.15, "glasses": 0.24, "occluders": 0.16}
+    chances = {
+        "headwear": 0.16,
+        "beards": 0.26,
+        "freckles": 0.15,
+        "glasses": 0.24,
+        "occluders": 0.16,
+    }
     present = {part for part, chance in chances.items() if looks.random() < chance} - without
     scene.background(portrait, streams["backgrounds"], plain="backgrounds" in without)
     _person(portrait, streams, present | (set(PARTS) - set(chances) - without))
-    image, colour = portrait.canvas.image, portrait.canvas.lamp.colour
     if "camera" in without:
-        return scene.digital(cv2.merge(tuple(image)))
-    return scene.photograph(streams["camera"], image, colour)
+        return scene.digital(cv2.merge(tuple(portrait.canvas.image)))
+    return scene.photograph(streams["camera"], portrait)
 
 
 def _person(portrait: Portrait, streams: dict[str, Rng], parts: set[str]) -> None:
@@ -156,13 +163,13 @@ def _person(portrait: Portrait, streams: dict[str, Rng], parts: set[str]) -> Non
         if brim:
             hair.brim(portrait, streams["headwear"], hat, brim)
     if "glasses" in parts:
-        scene.glasses(portrait, streams["glasses"])
+        extras.glasses(portrait, streams["glasses"])
     if "occluders" in parts:
-        scene.occluders(portrait, streams["occluders"])
+        extras.occluders(portrait, streams["occluders"])
 
 
 def _front(
-    portrait: Portrait, streams: dict[str, Rng], parts: set[str], rendered: skin.Rendered
+    portrait: Portrait, streams: dict[str, Rng], parts: set[str], rendered: Rendered
 ) -> None:
     """What is on the front of the head, in the order of painting."""
     if "freckles" in parts:
