@@ -142,16 +142,14 @@ class SceneMaker:
     def _turn_rad(self, rng: np.random.Generator) -> float:
         if rng.random() < self._share(self.options.turned):
             return float(rng.uniform(-math.pi / 2, math.pi / 2))
-        turn = float(rng.normal().clip(-2.5, 2.5)) * self.options.strength
+        turn = float(np.clip(rng.normal(), -2.5, 2.5)) * self.options.strength
         return math.radians(self.options.rotation_deg) * turn
 
     def _side(self, low: float, high: float, rng: np.random.Generator) -> float:
         """In pixels, log-uniform between shares of the picture's side."""
         return self.size * float(np.exp(rng.uniform(math.log(low), math.log(high))))
 
-    def _photo(
-        self, image: Image, places: Places, reach: float, rng: np.random.Generator
-    ) -> Scene:
+    def _photo(self, image: Image, places: Places, reach: float, rng: np.random.Generator) -> Scene:
         """The picture moved so that one of its faces lies anywhere, at any size."""
         options, size = self.options, self.size
         focus = places[int(rng.integers(len(places)))]
@@ -163,7 +161,7 @@ class SceneMaker:
             focus[:2], goal, scale=side / focus[2], angle_rad=self._turn_rad(rng), flip=flip
         )
         canvas = warp_image(image, matrix, size, size)
-        inside = covered(matrix, *image.shape[:2], size)
+        inside = covered(matrix, image.shape[0], image.shape[1], size)
         fills = self.bank is not None and rng.random() < 0.7
         behind = self._background(rng) if fills else np.zeros_like(canvas)
         canvas = np.where(inside[..., None], canvas, behind)
@@ -269,14 +267,14 @@ def _soft_mask(rng: np.random.Generator) -> Image:
 
 
 def _cover(canvas: Image, place: Places, rng: np.random.Generator) -> Image:
-    """A copy with something over part of a face."""
-    x, y, half = place[0], place[1], place[2] / 2
-    top, bottom = (int(np.clip(edge, 0, canvas.shape[0])) for edge in (y - half, y + half))
-    left, right = (int(np.clip(edge, 0, canvas.shape[1])) for edge in (x - half, x + half))
+    """A copy with something over part of a face, if all of it is in the picture."""
+    side = round(float(place[2]))
+    left, top = (round(float(edge)) for edge in place[:2] - side / 2)
+    if side < 8 or min(left, top) < 0 or max(left, top) + side > canvas.shape[0]:
+        return canvas
     canvas = canvas.copy()
-    if min(bottom - top, right - left) >= 8:
-        part = np.ascontiguousarray(canvas[top:bottom, left:right])
-        canvas[top:bottom, left:right] = covered_up(part, rng)
+    there = np.s_[top : top + side, left : left + side]
+    canvas[there] = covered_up(canvas[there], rng)
     return canvas
 
 
@@ -287,5 +285,5 @@ def _spread(indices: list[int], n: int) -> list[int]:
 
 
 def _reduced(image: Image) -> Image:
-    factor = min(1.0, _BACKGROUND_PX / max(image.shape[:2]))
-    return scaled_view(*image.shape[:2], factor).apply(image)
+    height, width = image.shape[:2]
+    return scaled_view(height, width, min(1.0, _BACKGROUND_PX / max(height, width))).apply(image)

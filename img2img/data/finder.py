@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,25 +75,33 @@ class FinderPictures(Dataset):
         )
 
 
-def labelled_pictures(pictures: Dataset, schema: Schema, *, complete: bool) -> FinderPictures:
+def labelled_splits(found: Splits, schema: Schema, *, complete: bool) -> Splits:
     """Samples with points as pictures with places.
 
     Args:
-        pictures: samples with labels `points` or `box`, known without pixels.
+        found: samples with labels `points` or `box`, known without pixels.
         schema: of the points.
         complete: whether the labels show every face; that is also so where a picture has several.
 
     Raises:
         DataError: a face has too few points to tell where it is, and no box.
     """
-    places = {}
-    for record in pictures.records:
-        labels: Any = pictures.sample(record, np.empty((0, 0, 3), np.uint8)).labels
-        crop = face_crop(labels, schema)
-        if crop is None:
-            raise DataError(f"{record.id} has too few points to tell where its face is, and no box.")
-        places[record.id] = place_of(crop)
-    return FinderPictures(pictures, places, reach=np.inf if complete else ONE_REACH)
+    places: dict[str, NDArray[np.float64]] = {}
+    for samples in (found.whole, *found.parts.values()):
+        for record in samples.records:
+            if record.id not in places:
+                places[record.id] = _place_in(samples, record, schema)
+    make = partial(FinderPictures, places=places, reach=np.inf if complete else ONE_REACH)
+    parts = {name: make(part) for name, part in found.parts.items()}
+    return replace(found, parts=parts, whole=make(found.whole))
+
+
+def _place_in(samples: Dataset, record: Record, schema: Schema) -> NDArray[np.float64]:
+    labels: Any = samples.sample(record, np.empty((0, 0, 3), np.uint8)).labels
+    crop = face_crop(labels, schema)
+    if crop is None:
+        raise DataError(f"{record.id} has too few points to tell where its face is, and no box.")
+    return place_of(crop)
 
 
 def pictures_without_faces(folder: Path, data: DataOptions) -> Splits:

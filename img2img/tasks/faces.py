@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,7 +19,7 @@ from img2img.data.finder import (
     crop_of,
     holds_pictures_alone,
     joined_parts,
-    labelled_pictures,
+    labelled_splits,
     pictures_without_faces,
     place_of,
     scaled_view,
@@ -54,8 +54,8 @@ class FaceOptions(TaskOptions):
     """What the network learns on, and what counts as a face."""
 
     image_size: int = option(
-        128, "Side of the square the network learns on; photos are looked at from three quarters of "
-        "it on, in octaves.", flag="--image-size", unit="pixels", low=8, high=1024, panel="Data",
+        128, "Side of the square the network learns on; photos are looked at from three quarters "
+        "of it on, in octaves.", flag="--image-size", unit="pixels", low=8, high=1024, panel="Data",
     )  # fmt: skip
     finest: int = option(
         1536, "Greatest longest side at which a photo is looked at.", unit="pixels", low=32
@@ -64,8 +64,8 @@ class FaceOptions(TaskOptions):
         0.5, "Least score, in 0…1, of what is taken for a face.", low=0.0, high=1.0
     )
     schema: str = option(
-        "ibug68", "Which points the labels have; left out: those of the data. Faces are as large as "
-        "their points say: networks that crops are found for want the points they know.",
+        "ibug68", "Which points the labels have; left out: those of the data. They say how large "
+        "a face is: the keypoints that look at what is found must be the same.",
     )  # fmt: skip
     complete: bool = option(False, "The labels show every face of a picture.")
 
@@ -94,8 +94,8 @@ class Faces(Task[FaceOptions, list[Proposal]]):
     def defaults_for(
         cls, options: FaceOptions, model: str, *, source: str | None
     ) -> Mapping[str, Mapping[str, Any]]:
-        """A short encoder and a light decoder where there are such, 1.8 MB of weights in all; and the
-        points that the data have."""
+        """A short encoder and a light decoder where there are such, 1.8 MB of weights in all; and
+        the points that the data have."""
         defaults: dict[str, Mapping[str, Any]] = {}
         if model.startswith("unet:"):
             # New option in models/smp.py; all shipped weights together may take 40 MB.
@@ -122,23 +122,17 @@ class Faces(Task[FaceOptions, list[Proposal]]):
 
         schema = schema_of(self.options.schema)
         found = point_splits(find_points(Path(data.source)), data, schema)
-        splits = self._placed(found, complete=self.options.complete)
+        splits = labelled_splits(found, schema, complete=self.options.complete)
         folder = self.training["augment"].without_faces
-        return joined_parts(splits, pictures_without_faces(Path(folder), data)) if folder else splits
-
-    def _placed(self, found: Splits, *, complete: bool) -> Splits:
-        schema = schema_of(self.options.schema)
-        parts = {
-            name: labelled_pictures(part, schema, complete=complete)
-            for name, part in found.parts.items()
-        }
-        whole = labelled_pictures(found.whole, schema, complete=complete)
-        return replace(found, parts=parts, whole=whole)
+        if not folder:
+            return splits
+        return joined_parts(splits, pictures_without_faces(Path(folder), data))
 
     def _generated(self, n: int, **options: Any) -> Splits:
         from img2img.data.synth.faces import face_splits
 
-        return self._placed(face_splits(n, **options), complete=True)
+        found = face_splits(n, **options)
+        return labelled_splits(found, schema_of(self.options.schema), complete=True)
 
     def generate(self, n: int, *, size: int, seed: int) -> Mapping[str, Dataset]:
         beside = max(1, n // 8)
@@ -154,11 +148,13 @@ class Faces(Task[FaceOptions, list[Proposal]]):
 
     def targets(self, sample: Sample, rng: np.random.Generator | None) -> Arrays:
         size, places = self.options.image_size, _places(sample)
+        known: NDArray[np.bool_] = np.array(True)
         if rng is None:
-            view = View.letterbox(*sample.image.shape[:2], size)
+            height, width = sample.image.shape[:2]
+            view = View.letterbox(height, width, size)
             laid = view.to_canvas(places[:, :2])
             places = np.column_stack([laid, places[:, 2] * view.scale_x, places[:, 3]])
-            image, known = view.apply(sample.image), np.bool_(True)
+            image = view.apply(sample.image)
         else:
             reach = float(np.asarray(sample.labels["reach"])[0])
             scene = self._scenes(sample.image, places, reach, rng)

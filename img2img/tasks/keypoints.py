@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.config import DataOptions, TaskOptions, option
+from img2img.config import DataOptions, option
 from img2img.data.augment_points import PointAugmenter, PointAugmentOptions
 from img2img.data.crop import Crop
 from img2img.data.faces import FaceCrops, rough_box
@@ -20,24 +20,17 @@ from img2img.data.split import refuse_folds
 from img2img.data.view import View
 from img2img.errors import UsageError
 from img2img.tasks.base import Arrays, Best, Curve, Run, Table, Task
+from img2img.tasks.point_coding import PointCoding, PointOptions, best_decoder
 from img2img.vision import keypoints as measures
 from img2img.vision.calibration import calibrated, fit_calibration
 from img2img.vision.heatmaps import DECODERS, Peaks, flip_points
 from img2img.vision.keypoints import Face
-from img2img.vision.mixture import grouped_points, ordered_points
 from img2img.vision.schemas import schema_of
-from img2img.vision.shape_model import ShapeModel
 
 if TYPE_CHECKING:
     from torch import nn
 
     from img2img.models.network import Head
-    from img2img.models.point_heads import CoordinateHead
-
-GRAPHS = ("least_squares", "softargmax")
-"""The decoders that are part of the network; the others read its heatmaps."""
-_LOSSES = {"heatmaps": "softargmax", "groups": "mse", "mixture": "mse", "coordinates": "wing",
-           "shape": "wing"}  # fmt: skip
 
 
 def _check_box(box: tuple[float, ...]) -> None:
@@ -49,7 +42,7 @@ def _check_box(box: tuple[float, ...]) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeypointOptions(TaskOptions):
+class KeypointOptions(PointOptions):
     """Which points, and how they are learned and read."""
 
     image_size: int = option(
@@ -59,24 +52,6 @@ class KeypointOptions(TaskOptions):
     schema: str = option(
         "ibug68", "Which points: nose, kaggle15, imm58, ibug68, or a TOML file; left out: those of "
         "the data.",
-    )  # fmt: skip
-    way: Literal["heatmaps", "groups", "mixture", "coordinates", "shape"] = option(
-        "heatmaps",
-        "How they are learned: a heatmap each, a heatmap for each group of points, one for all "
-        "(mixture), their coordinates, or the coefficients of their shape.",
-    )
-    loss: str = option(
-        "auto", "mse, bce, kl, awing or softargmax of heatmaps; l1, mse or wing of coordinates."
-    )
-    stride: Literal[1, 2, 4, 8] = option(4, "Pixels of the picture to a cell of a heatmap.")
-    sigma: float = option(1.0, "Deviation of the Gaussians, in cells.", low=0.3, high=16.0)
-    decoder: str = option(
-        "auto", "How points are read from heatmaps; auto: what is best on validation data."
-    )
-    components: int = option(12, "Greatest number of components of a shape.", low=1, high=512)
-    explained: float = option(
-        1.0, "Share of the variance of the shapes that the components are to explain.",
-        low=0.0, high=1.0,
     )  # fmt: skip
     crop: Literal["face", "whole"] = option(
         "face", "What the network looks at: a square round the face, or the whole picture."
@@ -92,19 +67,13 @@ class KeypointOptions(TaskOptions):
     )
 
     def __post_init__(self) -> None:
-        from img2img.errors import unknown_name
         from img2img.vision.schema_files import schema_text
 
+        # Without arguments super() fails in a dataclass with slots.
+        super(KeypointOptions, self).__post_init__()
         schema = schema_of(self.schema)
         if self.schema.endswith(".toml"):  # the file stays behind when weights travel
             object.__setattr__(self, "schema", schema_text(schema))
-        if self.decoder not in ("auto", *DECODERS):
-            raise unknown_name("task.decoder", self.decoder, ("auto", *DECODERS))
-        losses = _losses_of(self.way)
-        if self.loss not in ("auto", *losses):
-            raise unknown_name(f"task.loss of {self.way}", self.loss, ("auto", *losses))
-        if self.way in ("groups", "mixture") and self.loss == "softargmax":
-            raise UsageError("task.loss=softargmax needs a heatmap for every point.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +113,7 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         super().__init__(options, groups)
         self.schema = schema_of(options.schema)
         self.metrics = measures.metric_names(self.schema)
-        self._shapes: ShapeModel | None = None
+        self.coding = PointCoding(options, len(self.schema), self.schema.regions)
         self._mean_face: tuple[float, ...] = ()
 
     @classmethod
@@ -199,8 +168,8 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
                   for record in train.records]  # fmt: skip
         points = np.stack([np.asarray(one["points"], np.float64) for one in labels])
         self._mean_face = self._mean_of(points, train.records[0].height)
-        if self.options.way in ("groups", "mixture", "shape"):
-            self._shapes = self._shape_model(points, train)
+        if self.coding.needs_shapes:
+            self.coding.learn_shapes(self._augmented(points, train.records[0].height))
 
     def _mean_of(self, points: NDArray[np.float64], side: int) -> tuple[float, ...]:
         """Mean x and y of points (N, P, 2) in crops, in sides of these; empty where a point never
@@ -214,26 +183,17 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         mean = (np.nanmean(laid, axis=0) + 0.5) / size
         return tuple(round(float(value), 5) for value in mean.ravel())
 
-    def _shape_model(self, points: NDArray[np.float64], train: Dataset) -> ShapeModel:
-        """Of the training faces: as they lie before the network where coefficients are learned,
-        brought over each other where a model puts points in order."""
-        options = self.options
-        limits: dict[str, Any] = {"n_components": options.components}
-        if options.explained < 1:
-            limits = {"explained": options.explained}
-        if options.way != "shape":
-            return ShapeModel.learn(points, **limits)
-        size = options.image_size
+    def _augmented(self, points: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+        """(2N, P, 2): points (N, P, 2) as training brings them before the network."""
         rng = np.random.default_rng(0)
-        laid = []
-        for one in points:
-            crop = self._crop(one, train.records[0].height)
-            if crop is None:
-                continue
-            for _ in range(2):  # as they will be augmented: turned, shifted, scaled, mirrored
-                _, moved = self._augmenter(np.zeros((8, 8, 3), np.uint8), one, crop, rng)
-                laid.append((moved + 0.5) * 2 / size - 1)
-        return ShapeModel.learn(np.array(laid), aligned=False, **limits)
+        blank = np.zeros((8, 8, 3), np.uint8)
+        laid = [
+            self._augmenter(blank, one, crop, rng)[1]
+            for one in points
+            if (crop := self._crop(one, side)) is not None
+            for _ in range(2)
+        ]
+        return np.array(laid).reshape(-1, *points.shape[1:])
 
     def _crop(self, points: NDArray[np.float64], side: int) -> Crop | None:
         """What the network looks at, of a picture of `side` pixels with points (P, 2)."""
@@ -263,73 +223,11 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
 
     # ---- network
 
-    @property
-    def _groups(self) -> tuple[tuple[int, ...], ...] | None:
-        """The points of each heatmap, where they share them."""
-        if self.options.way == "groups":
-            return tuple(self.schema.regions.values())
-        every = tuple(range(len(self.schema)))
-        return (every,) if self.options.way == "mixture" else None
-
-    @property
-    def _loss(self) -> str:
-        return _LOSSES[self.options.way] if self.options.loss == "auto" else self.options.loss
-
     def head(self) -> Head:
-        from img2img.models.point_heads import HeatmapHead as MapHead
-        from img2img.models.point_heads import PointHead, SharedHead
-        from img2img.vision.heatmap_losses import HEATMAP_LOSSES
-
-        options, n = self.options, len(self.schema)
-        if options.way in ("coordinates", "shape"):
-            return self._coordinate_head()
-        activation = HEATMAP_LOSSES[self._loss].activation
-        if self._groups is not None:
-            return SharedHead(
-                len(self._groups), sigma=options.sigma, activation=activation,
-                stride=options.stride, n_points=n, n_components=options.components,
-                model=self._shapes,
-            )  # fmt: skip
-        decoder = self._decoder
-        if decoder in GRAPHS:
-            return PointHead(n, sigma=options.sigma, activation=activation, stride=options.stride,
-                             decoder=decoder)  # type: ignore[arg-type]  # fmt: skip
-        return MapHead(n, sigma=options.sigma, activation=activation, stride=options.stride)
-
-    def _coordinate_head(self) -> CoordinateHead:
-        from img2img.models.point_heads import CoordinateHead, ShapeHead
-
-        options, n = self.options, len(self.schema)
-        if options.way == "coordinates":
-            return CoordinateHead(n, size_px=options.image_size)
-        return ShapeHead(
-            n, size_px=options.image_size, n_components=options.components, model=self._shapes
-        )
-
-    @property
-    def _decoder(self) -> str:
-        """The decoder by name; before one is chosen, what the loss has in mind."""
-        if self.options.decoder != "auto":
-            return self.options.decoder
-        return "softargmax" if self._loss == "softargmax" else "least_squares"
+        return self.coding.head()
 
     def objective(self) -> nn.Module:
-        from img2img.vision.heatmap_losses import COORDINATE_LOSSES, HEATMAP_LOSSES
-        from img2img.vision.losses import Terms
-
-        options = self.options
-        if options.way in ("coordinates", "shape"):
-            from img2img.models.point_heads import DecodedLoss
-
-            size = (options.image_size, options.image_size)
-            loss = COORDINATE_LOSSES[self._loss]("points", size_px=size)
-            return Terms(**{self._loss: DecodedLoss(self._coordinate_head(), loss)})
-        kind = HEATMAP_LOSSES[self._loss]
-        return Terms(**{
-            self._loss: kind(
-                "points", sigma=options.sigma, stride=options.stride, groups=self._groups
-            )
-        })  # fmt: skip
+        return self.coding.objective()
 
     # ---- inference
 
@@ -337,7 +235,7 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         return View.letterbox(height, width, self.options.image_size)
 
     def result(self, decoded: Arrays, view: View) -> list[Face]:
-        peaks = self._peaks(decoded)
+        peaks = self.coding.peaks(decoded)
         return [
             Face(
                 view.to_original(peaks.points),
@@ -345,34 +243,13 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
             )
         ]
 
-    def _peaks(self, decoded: Arrays) -> Peaks:
-        """Points in pixels of the network's picture."""
-        if "points" in decoded:
-            return Peaks(decoded["points"], decoded["confidence"], np.empty((0, 2, 2), np.float32))
-        options, maps = self.options, decoded["heatmaps"]
-        if self._groups is None:
-            return DECODERS[self._decoder](maps, options.sigma).in_pixels(options.stride)
-        shapes = ShapeModel.from_arrays({
-            name.removeprefix("shape_"): array
-            for name, array in decoded.items() if name.startswith("shape_")
-        })  # fmt: skip
-        if len(self._groups) == 1:
-            peaks = ordered_points(maps[0], shapes, options.sigma)
-        else:
-            peaks = grouped_points(maps, self._groups, shapes, options.sigma)
-        return peaks.in_pixels(options.stride)
-
     def answer(self, image: Image, run: Run) -> list[Face]:
-        """The faces that the finder proposes, or those where the user says they are."""
+        """The faces that the finder proposes, or those where the user says they are; without either
+        the picture is one face."""
         if self.asked.face_box:
             return [self._face(image, Crop.of_box(np.array(self.asked.face_box)), 1.0, run)]
-        if self.asked.whole_image or self.options.crop == "whole":
+        if not self.wants_first_look or self.first_look is None:
             return [self._face(image, Crop.whole(*image.shape[:2]), 1.0, run)]
-        if self.first_look is None:
-            raise UsageError(
-                "no finder of faces is at hand: say where the face is with --face-box, or that the "
-                "picture is one with --whole-image."
-            )
         faces = [
             self._face(image, proposal.crop, proposal.score, run)
             for proposal in self.first_look(image)
@@ -408,10 +285,10 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
     def _look(self, image: Image, crop: Crop, run: Run) -> Peaks:
         size = self.options.image_size
         canvas = crop.apply(image, size)
-        peaks = self._peaks(run(canvas))
+        peaks = self.coding.peaks(run(canvas))
         if not self.asked.flip:
             return peaks
-        mirrored = self._peaks(run(np.ascontiguousarray(canvas[:, ::-1])))
+        mirrored = self.coding.peaks(run(np.ascontiguousarray(canvas[:, ::-1])))
         order = self.schema.flip_order
         points = flip_points(mirrored.points, size, order)
         return Peaks(
@@ -448,8 +325,6 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
     def _best_decoder(
         self, network: Callable[[KeypointOptions], Run], faces: Sequence[Sample]
     ) -> str:
-        """Of decoders that differ by less than half a percent the one in the graph, which is the
-        fastest."""
         # Any decoder that is no graph has the heatmaps as its network's output.
         probe = Keypoints(replace(self.options, decoder="contours"), self.training)
         run = network(probe.options)
@@ -464,9 +339,7 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
                 found = crop.to_picture(cells, self.options.image_size)
                 error = np.linalg.norm(found - truth, axis=1) / length
                 errors[name] += float(error[np.isfinite(error)].sum())
-        least = min(errors.values())
-        good = [name for name in errors if errors[name] <= 1.005 * least]
-        return next((name for name in GRAPHS if name in good), min(errors, key=errors.__getitem__))
+        return best_decoder(errors)
 
     def picture(self, result: list[Face]) -> None:
         return None
@@ -548,12 +421,6 @@ def _frame(sample: Sample) -> NDArray[np.float64]:
         return _box(sample)[2:] - _box(sample)[:2]
     height, width = sample.image.shape[:2]
     return np.array([width, height], np.float64)
-
-
-def _losses_of(way: str) -> tuple[str, ...]:
-    if way in ("coordinates", "shape"):
-        return ("l1", "mse", "wing")
-    return ("mse", "bce", "kl", "awing", "softargmax")
 
 
 def _to_json(face: Face) -> dict[str, Any]:

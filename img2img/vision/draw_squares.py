@@ -23,7 +23,7 @@ def draw_squares(image: Image, corners: Floats, scores: Floats) -> Image:
             cv2.polylines(drawn, [_fixed(square)], True, colour, width, cv2.LINE_AA, _SHIFT)
             cv2.polylines(drawn, [_fixed(np.array([middle, top]))], False, colour, width,
                           cv2.LINE_AA, _SHIFT)  # fmt: skip
-        at = np.rint(square.min(axis=0) + (0, -4 * unit)).astype(int)
+        at = np.rint(square.min(axis=0) - [0, 4 * unit]).astype(int)
         origin = int(max(at[0], 0)), int(max(at[1], 12 * unit))
         for colour, width in ((_INK, 3 * unit), (_LINE, unit)):
             cv2.putText(drawn, f"{score:.2f}", origin, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * unit, colour,
@@ -32,4 +32,4 @@ def draw_squares(image: Image, corners: Floats, scores: Floats) -> Image:
 
 
 def _fixed(points: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
-    return np.rint((points + 0) * 2**_SHIFT).astype(np.int32)
+    return np.asarray(np.rint(points * 2**_SHIFT), np.int32)

@@ -71,8 +71,8 @@ def encoded(
     """What a network should answer, on maps of `shape` (h, w) cells.
 
     - `heat` (h, w): a Gaussian a face, 1 in the cell of its centre.
-    - `known` (h, w): 0 where faces are that are smaller or larger than `sides` (px), which a network
-      at this scale is neither to find nor to pass over; else 1.
+    - `known` (h, w): 0 where faces are that are smaller or larger than `sides` (px), which a
+      network at this scale is neither to find nor to pass over; else 1.
     - `place` (5, h, w): of the nearest face: the way from the cell's centre to the face's, x and y
       in cells, the logarithm of the side over `UNIT_PX`, sine and cosine of the angle.
     - `told` (h, w): how much each cell's `place` counts: the heat, where it reaches `TOLD_ABOVE`.

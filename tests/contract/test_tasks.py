@@ -206,7 +206,7 @@ def test_what_follows_from_blended_tiles_is_what_the_network_answers(
 # ---- measuring
 
 
-def test_the_truth_measures_as_perfect(case: Case) -> None:
+def test_the_truth_measures_as_perfect(case: Case, network: Network) -> None:
     """Encoding and decoding lose no more than the task states."""
     task = case.task
     rows = []
@@ -222,17 +222,20 @@ def test_the_truth_measures_as_perfect(case: Case) -> None:
     assert value is not None
     limit = {"psnr": 100.0}.get(best.metric, 1.0 if best.mode == "max" else 0.0)
     assert value == pytest.approx(limit, abs=1e-3)
+    predictor = case.predictor(network)
     blank = [
-        (i, s.id, s.group, task.measure(case.predictor(case.network()).run(s.image), s))
+        (i, s.id, s.group, task.measure(predictor.run_sample(s), s))
         for i, s in enumerate(case.samples)
     ]
     assert best.better(value, collect(blank).metrics(task)[best.metric])
 
 
-def test_metrics_are_one_number_a_name_and_weights_count_pictures(case: Case) -> None:
-    task, answer = case.task, case.predictor(case.network())
+def test_metrics_are_one_number_a_name_and_weights_count_pictures(
+    case: Case, network: Network
+) -> None:
+    task, answer = case.task, case.predictor(network)
     rows = [
-        (index, sample.id, sample.group, task.measure(answer.run(sample.image), sample))
+        (index, sample.id, sample.group, task.measure(answer.run_sample(sample), sample))
         for index, sample in enumerate(case.samples)
     ]
     evaluation = collect(rows[::-1])

@@ -1,0 +1,40 @@
+"""Draws twelve generated faces of the test part with their 68 points.
+
+Usage: python examples/draw_faces.py [OUT.jpg]
+Left out: docs/images/faces.jpg.
+"""
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from img2img.data.sample import Image, Sample
+from img2img.data.synth.faces import face_splits
+from img2img.report.draw import grid
+
+N, COLUMNS, SIZE = 12, 4, 256
+QUALITY = 75
+"""Of the JPEG, to keep the page light."""
+
+
+def main(out: Path) -> None:
+    """Writes the sheet and prints its size."""
+    samples = face_splits(1, n_val=1, n_test=N, size=SIZE).parts["test"]
+    sheet = np.ascontiguousarray(grid([marked(sample) for sample in samples], COLUMNS)[..., ::-1])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(out), sheet, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    print(f"{out}: {out.stat().st_size / 1000:.0f} kB")
+
+
+def marked(sample: Sample) -> Image:
+    """The picture (H, W, 3) with a dot on each point."""
+    picture = sample.image.copy()
+    for point in np.rint(sample.labels["points"] * 16).astype(int).tolist():
+        cv2.circle(picture, point, 22, (0, 255, 0), cv2.FILLED, cv2.LINE_AA, shift=4)
+    return picture
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if sys.argv[1:] else "docs/images/faces.jpg"))
