@@ -123,7 +123,8 @@ class CoordinateHead(Head):
 
     def forward(self, maps: Tensor) -> dict[str, Tensor]:
         points = from_unit(self.units(maps), self.size.to(maps.dtype))
-        return {"points": points, "confidence": torch.ones_like(points[..., 0])}
+        # Not ones_like: the exporter would freeze the batch's size.
+        return {"points": points, "confidence": points[..., 0] * 0 + 1}
 
 
 class ShapeHead(CoordinateHead):
