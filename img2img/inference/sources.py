@@ -1,4 +1,5 @@
-"""What `predict` is given: files, folders, globs, videos, or one picture on stdin."""
+"""What `predict` is given: files, folders, globs, videos, Kaggle's CSV files of pictures, or one
+picture on stdin."""
 
 import os
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 from img2img.data.images import _natural as natural
 from img2img.data.images import decode, is_picture, read
 from img2img.data.sample import Image
-from img2img.errors import InputError
+from img2img.errors import DataError, InputError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"})
 STDIN = "-"
@@ -17,17 +18,25 @@ STDIN = "-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One input: a name as the user wrote it, and whether it is a video."""
+    """One input: a name as the user wrote it, and whether it is a video, or a CSV file whose rows
+    are pictures."""
 
     name: str
     path: Path
     is_video: bool = False
+    is_table: bool = False
     problem: str = ""
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether it is many pictures, told apart by `Item.frame`."""
+        return self.is_video or self.is_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A picture or a video frame to be answered; `load` decodes it.
+    """A picture to be answered; `load` decodes it. `frame` is its number in a video, from 0 on, or
+    the ImageId of a row.
 
     `load` raises InputError where the picture cannot be read; with a `problem` it is certain to.
     """
@@ -105,13 +114,16 @@ def _is_video(path: Path) -> bool:
 
 
 def _file(path: Path, name: str | None = None) -> Source:
-    return Source(name=name or str(path), path=path, is_video=_is_video(path))
+    is_table = path.suffix.lower() == ".csv"
+    return Source(name=name or str(path), path=path, is_video=_is_video(path), is_table=is_table)
 
 
 def read_source(source: Source) -> Iterator[Item]:
-    """The pictures of a source: one, or every frame of a video, decoded one by one."""
+    """The pictures of a source: one, or every frame or row, decoded one by one."""
     if source.is_video:
         yield from _frames(source)
+    elif source.is_table:
+        yield from _rows(source)
     else:
         yield Item(source=source, frame=None, load=lambda: _load(source), problem=source.problem)
 
@@ -146,6 +158,20 @@ def _frames(source: Source) -> Iterator[Item]:
     elif number < n_promised - max(1, n_promised // 100):
         problem = f"{source.name} ends after {number} of {n_promised} frames: it is cut or damaged."
         yield _refused(source, number, problem)
+
+
+def _rows(source: Source) -> Iterator[Item]:
+    from img2img.data.formats.kaggle_csv import picture_rows
+
+    try:
+        for row in picture_rows(source.path):
+            if row.pixels is None:
+                yield _refused(source, row.number, row.problem)
+            else:
+                pixels = row.pixels
+                yield Item(source=source, frame=row.number, load=lambda image=pixels: image)  # type: ignore[misc]
+    except DataError as error:
+        yield _refused(source, None, str(error))
 
 
 def _refused(source: Source, frame: int | None, problem: str) -> Item:

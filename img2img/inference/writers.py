@@ -1,17 +1,20 @@
-"""Where the answers go: names that never collide, and files that appear whole."""
+"""Where the answers go: names that never collide, files that appear whole, and a table of rows."""
 
+import csv
 import hashlib
+import math
 import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
+from typing import TextIO
 
 from img2img.data.images import write
 from img2img.data.sample import Image
-from img2img.errors import UsageError
+from img2img.errors import InputError, UsageError
 from img2img.inference.sources import STDIN, Item, Source, location
 
 _FRAME = re.compile(r"\d{6,}(_overlay)?\.png")
@@ -22,20 +25,29 @@ class OutputNames:
 
     `photo.jpg` becomes `photo.png`. Inputs that share a stem keep their ending (`photo.jpg.png`);
     where that is taken too, the folders stand in front, and at last a digest of the whole path
-    behind. Frames of a video go to a folder of its name.
+    behind. Frames of a video, and rows of a CSV file, go to a folder of its name.
 
     Args:
         folder: where the outputs go.
         sources: every input, so that collisions are known from the start.
         overlay: whether overlays are written, whose names must be free as well.
+        tables: further files that are written, whose names must be free too.
 
     Raises:
         UsageError: an output would overwrite an input.
     """
 
-    def __init__(self, folder: Path, sources: list[Source], *, overlay: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sources: list[Source],
+        *,
+        overlay: bool = False,
+        tables: Sequence[str] = (),
+    ) -> None:
         self._folder = folder
         self._overlay = overlay
+        self._tables = tables
         self._bases = self._chosen(list(dict.fromkeys(sources)))
         self._refuse_inputs()
 
@@ -55,7 +67,7 @@ class OutputNames:
 
     def _outputs(self, source: Source, base: str) -> list[str]:
         """What stands in the folder for an input of that base."""
-        if source.is_video:
+        if source.has_frames:
             return [base]
         return [f"{base}.png", *([f"{base}_overlay.png"] if self._overlay else [])]
 
@@ -63,7 +75,7 @@ class OutputNames:
         """For every source the first of its names whose outputs are all free."""
         ways: tuple[Callable[[Source], str], ...] = (_stem, _name, _joined)
         shared = [Counter(_key(way(source)) for source in sources) for way in ways]
-        taken: set[str] = set()
+        taken = {_key(name) for name in self._tables}
         bases: dict[Source, str] = {}
         for source in sources:
             own = (way(source) for way, n in zip(ways, shared, strict=True)
@@ -82,15 +94,15 @@ class OutputNames:
         for path, source in inputs.items():
             if _FRAME.fullmatch(Path(path).name):
                 folders.setdefault(str(Path(path).parent), []).append(source)
-        for source, base in self._bases.items():
-            for name in self._outputs(source, base):
-                path = os.path.realpath(self._folder / name)
-                hit = inputs.get(path) or (folders[path][0] if path in folders else None)
-                if hit is not None:
-                    raise UsageError(
-                        f"writing to {self._folder} would overwrite the input {hit.name}: "
-                        "name another folder with --out."
-                    )
+        outputs = (self._outputs(source, base) for source, base in self._bases.items())
+        for name in chain(self._tables, *outputs):
+            path = os.path.realpath(self._folder / name)
+            hit = inputs.get(path) or (folders[path][0] if path in folders else None)
+            if hit is not None:
+                raise UsageError(
+                    f"writing to {self._folder} would overwrite the input {hit.name}: "
+                    "name another folder with --out."
+                )
 
 
 def _key(name: str) -> str:
@@ -126,3 +138,72 @@ def write_picture(path: Path, image: Image) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path, image)
+
+
+Rows = Sequence[Mapping[str, float | str]]
+"""What `Task.rows` gives: {column: value} of each thing that is told of a picture."""
+
+
+class ResultTable:
+    """The results of all inputs in one CSV file: `input`, `frame`, then the task's own columns.
+
+    Args:
+        path: the file; an older one is replaced.
+        columns: the task's own.
+        sources: every input; rows stand in their order.
+        is_shared: whether several processes have rows, so that none is written before `finish`.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+
+    def __init__(
+        self, path: Path, columns: Sequence[str], sources: Sequence[Source], *, is_shared: bool
+    ) -> None:
+        self.path = path
+        self._columns = columns
+        self._places = {source: place for place, source in enumerate(sources)}
+        self.kept: list[tuple[int, list[str]]] = []
+        """(place of the input, cells) of the rows that are not written yet."""
+        self._file = None if is_shared else self._opened()
+
+    def add(self, item: Item, rows: Rows) -> None:
+        """Takes the rows of one picture; they are in the file at once if one process writes it."""
+        frame = "" if item.frame is None else str(item.frame)
+        place = self._places[item.source]
+        self.kept += [
+            (place, [item.source.name, frame, *(_cell(row[name]) for name in self._columns)])
+            for row in rows
+        ]
+        if self._file is not None:
+            self._write(self._file)
+
+    def finish(self, kept: Sequence[tuple[int, list[str]]]) -> None:
+        """Writes the rows that all processes kept; what came as it was answered, is left."""
+        if self._file is None:
+            self.kept = sorted(kept, key=lambda entry: entry[0])
+            self._file = self._opened()
+            self._write(self._file)
+        self._file.close()
+
+    def _opened(self) -> TextIO:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be written: {error.strerror}.") from None
+        self.kept.insert(0, (-1, ["input", "frame", *self._columns]))
+        self._write(file)
+        return file
+
+    def _write(self, file: TextIO) -> None:
+        csv.writer(file, lineterminator="\n").writerows(cells for _, cells in self.kept)
+        file.flush()
+        self.kept = []
+
+
+def _cell(value: float | str) -> str:
+    """Nine digits, as a float32 needs them; nothing where a number is not known."""
+    if isinstance(value, str):
+        return value
+    return f"{value:.9g}" if math.isfinite(value) else ""

@@ -8,7 +8,9 @@ Format: https://www.kaggle.com/c/facial-keypoints-detection/data
 """
 
 import csv
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,6 @@ import numpy as np
 from img2img.data.formats.point_labels import (
     Face,
     Labelled,
-    Points,
     points_of_cells,
     row_of,
 )
@@ -25,6 +26,7 @@ from img2img.data.sample import Image
 from img2img.errors import DataError, InputError
 
 SIDE_PX = 96
+LOOKUP = "IdLookupTable.csv"
 _PIXELS = "Image"
 _ID = "ImageId"
 
@@ -72,44 +74,133 @@ def read_kaggle_csv(path: Path) -> Labelled:
     return Labelled(format="Kaggle CSV", path=path, faces=faces, names=names)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureRow:
+    """A picture of a file: its `number` (ImageId, or the row's number from 1 on; None where that is
+    broken) and `pixels` (96, 96, 3) uint8, or the `problem` that the row has instead of them."""
+
+    number: int | None
+    pixels: Image | None = None
+    problem: str = ""
+
+
+def picture_rows(path: Path) -> Iterator[PictureRow]:
+    """The pictures of a file, whatever points it has, read one by one; broken rows stand among
+    them.
+
+    Raises:
+        DataError: the file is unreadable, or no file of this format.
+    """
+    rows = rows_of(path)
+    _, header = next(rows, (1, []))
+    if not is_kaggle_csv(header):
+        raise DataError(
+            f"{path} has no column {_PIXELS} with pictures: give picture files, or Kaggle's "
+            "test.csv."
+        )
+    seen: set[int | None] = set()
+    number = 0
+    try:
+        for number, (row, cells) in enumerate(rows, start=1):  # noqa: B007  (used below)
+            found = _picture_row(cells, header, number, row_of(path, row))
+            if found.number in seen and not found.problem:
+                told = f"{row_of(path, row)}: {_ID} {found.number} is there already; correct it."
+                found = PictureRow(number=found.number, problem=told)
+            seen.add(found.number)
+            yield found
+    except DataError as error:  # what the CSV reader cannot get over
+        yield PictureRow(number=None, problem=f"{error} The rows behind it are not read.")
+    else:
+        if number == 0:
+            raise DataError(f"{path} has no rows below its header: give a file with faces.")
+
+
+def _picture_row(cells: Sequence[str], header: Sequence[str], number: int, where: str) -> PictureRow:
+    if len(cells) != len(header):
+        told = f"{where}: it has {len(cells)} columns instead of {len(header)}; correct the row."
+        return PictureRow(number=None, problem=told)
+    if _ID in header:
+        text = cells[header.index(_ID)].strip()
+        if not (text.isascii() and text.isdecimal()):
+            told = f"{where}: {_ID} {text!r} is no whole number; correct the row."
+            return PictureRow(number=None, problem=told)
+        number = int(text)
+    try:
+        grey = _pixels(cells[header.index(_PIXELS)], where)
+    except DataError as error:
+        return PictureRow(number=number, problem=str(error))
+    return PictureRow(number=number, pixels=np.repeat(grey, 3, axis=2))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A row of IdLookupTable.csv: a coordinate such as `nose_tip_x` of a picture."""
+
+    row: str
+    picture: int
+    feature: str
+
+
+def lookup_beside(path: Path) -> Path | None:
+    """The IdLookupTable.csv beside a file of pictures that are called by their ImageId."""
+    lookup = path.with_name(LOOKUP)
+    if not lookup.is_file():
+        return None
+    _, header = next(rows_of(path), (1, []))
+    return lookup if is_kaggle_csv(header) and _ID in header else None
+
+
+def read_lookup(path: Path) -> tuple[Asked, ...]:
+    """What IdLookupTable.csv asks for, at least one row.
+
+    Raises:
+        DataError: it is unreadable, has not its columns, or a row is broken.
+    """
+    rows = rows_of(path)
+    _, header = next(rows, (1, []))
+    if missing := [name for name in ("RowId", _ID, "FeatureName") if name not in header]:
+        raise DataError(f"{path} has no column {missing[0]}: give Kaggle's {LOOKUP}.")
+    asked = []
+    for row, cells in rows:
+        # The last column, Location, is empty and left out by some editors.
+        of = dict(zip(header, cells, strict=False))
+        picture, feature = of.get(_ID, "").strip(), of.get("FeatureName", "").strip()
+        if not (picture.isascii() and picture.isdecimal() and of.get("RowId") and feature):
+            raise DataError(
+                f"{row_of(path, row)}: it needs RowId, {_ID} (a whole number) and FeatureName; "
+                "correct the row."
+            )
+        asked.append(Asked(row=of["RowId"], picture=int(picture), feature=feature))
+    if not asked:
+        raise DataError(f"{path} has no rows below its header: give Kaggle's {LOOKUP}.")
+    return tuple(asked)
+
+
 def write_submission(
-    path: Path, lookup: Path, answers: Mapping[str, Points], names: Sequence[str]
-) -> int:
+    path: Path, asked: Sequence[Asked], answers: Mapping[int, Mapping[str, float | str]]
+) -> list[Asked]:
     """Write what is asked for: RowId and Location, within the picture as Kaggle demands.
 
     Args:
         path: the file to write.
-        lookup: IdLookupTable.csv.
-        answers: {ImageId: (P, 2) points}.
-        names: what the P points are called.
+        asked: of `read_lookup`.
+        answers: {ImageId: {feature: coordinate in pixels}}.
 
     Returns:
-        How many rows were written.
+        The rows without an answer, which are left out.
 
     Raises:
-        DataError: the table is broken, or asks for a picture or a point without an answer.
         InputError: the file cannot be written.
     """
-    rows = rows_of(lookup)
-    _, header = next(rows, (1, []))
-    if missing := [name for name in ("RowId", _ID, "FeatureName") if name not in header]:
-        raise DataError(f"{lookup} has no column {missing[0]}: give Kaggle's IdLookupTable.csv.")
-    index_of = {f"{name}_{axis}": (p, a) for p, name in enumerate(names) for a, axis in _AXES}
-    written = []
-    for row, cells in rows:
-        asked = dict(zip(header, cells, strict=False))
-        image, feature = asked.get(_ID, ""), asked.get("FeatureName", "")
-        where = row_of(lookup, row)
-        if image not in answers:
-            raise DataError(f"{where}: picture {image} has no answer; predict all of test.csv.")
-        if feature not in index_of:
-            raise DataError(f"{where}: {feature!r} is not among the points; use kaggle15.")
-        location = float(answers[image][index_of[feature]])
-        if not np.isfinite(location):
-            raise DataError(f"{where}: {feature} of picture {image} is missing; predict it.")
-        written.append((asked["RowId"], f"{min(max(location, 0.0), SIDE_PX):.4f}"))
+    written, open_rows = [], []
+    for one in asked:
+        location = float(answers.get(one.picture, {}).get(one.feature, math.nan))
+        if math.isfinite(location):
+            written.append((one.row, f"{min(max(location, 0.0), SIDE_PX):.4f}"))
+        else:
+            open_rows.append(one)
     _write(path, written)
-    return len(written)
+    return open_rows
 
 
 _AXES = tuple(enumerate("xy"))
