@@ -61,8 +61,7 @@ def export(
     from tempfile import TemporaryDirectory
 
     from img2img.cli.console import say
-    from img2img.cli.measuring import division
-    from img2img.config import DataOptions
+    from img2img.cli.measuring import splits_of
     from img2img.errors import InputError, UsageError
     from img2img.inference.session import task_of
 
@@ -76,7 +75,7 @@ def export(
         print(out)
         return
     adapter = task_of(card, task, allow_python=allow_python)
-    splits = adapter.splits(DataOptions(source=data, download=download, **division(card)))
+    splits = splits_of(adapter, card, data=data, download=download, folded=True)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:

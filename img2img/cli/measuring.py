@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from img2img.cli.console import progress_bar
 
 if TYPE_CHECKING:
-    from img2img.data.sample import Dataset, Sample
+    from img2img.data.sample import Dataset, Sample, Splits
     from img2img.engine.runtime import Runtime
     from img2img.inference.evaluate import Evaluation
     from img2img.inference.session import Session
@@ -71,20 +71,31 @@ def chosen_samples(
 ) -> "tuple[str, str, Dataset]":
     """(name of the data, split, samples) that `--data` and `--split` mean; data that are not
     divided are divided as the training of the weights did it."""
-    from dataclasses import replace
-
-    from img2img.config import DataOptions
     from img2img.errors import unknown_name
 
     if split not in (None, "train", "val", "test", "all"):
         raise unknown_name("split", str(split), ("train", "val", "test", "all"))
+    is_part = split in ("train", "val", "test")
+    splits = splits_of(task, card, data=data, download=download, folded=is_part)
+    part, samples = splits.pick(split)
+    return splits.name, part, samples
+
+
+def splits_of(
+    task: "Task[Any, Any]", card: "Card", *, data: str | None, download: bool, folded: bool
+) -> "Splits":
+    """The data, divided as the training of the weights did it; with `folded` into its folds too, if
+    it had some and the data do not state their parts."""
+    from dataclasses import replace
+
+    from img2img.config import DataOptions
+
     options = DataOptions(source=data, download=download, **division(card))
     splits = task.splits(options)
     folds = fold_of(card)
-    if folds and not splits.stated and split in ("train", "val", "test"):
+    if folds and folded and not splits.stated:
         splits = task.splits(replace(options, **folds))
-    part, samples = splits.pick(split)
-    return splits.name, part, samples
+    return splits
 
 
 def division(card: "Card") -> dict[str, Any]:

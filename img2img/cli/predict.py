@@ -15,20 +15,24 @@ if TYPE_CHECKING:
     from img2img.engine.runtime import Runtime
     from img2img.inference.predictor import Predictor
     from img2img.inference.sources import Item, Source
+    from img2img.inference.submission import Submission
 
 
 def predict(
     task: TaskName,
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="File, folder, glob, video, or - for stdin."),
+        typer.Argument(
+            metavar="INPUT...", help="File, folder, glob, video, Kaggle's test.csv, or - for stdin."
+        ),
     ],
     weights: Weights = None,
     out: Annotated[
         str | None,
         typer.Option(
             metavar="DIR|-",
-            help="Folder of the results; - writes one picture to stdout.",
+            help="Folder of the results (keypoints: keypoints.csv, a row a face); - writes one "
+            "picture to stdout.",
             show_default="predictions/ on a terminal, else no files",
         ),
     ] = None,
@@ -78,10 +82,16 @@ def predict(
 ) -> None:
     """Answer pictures with trained weights; without --weights, with the ones that ship.
 
+    Tasks whose answers are numbers write them to DIR/TASK.csv: input, frame (of a video, from 0 on;
+    of Kaggle's CSV its ImageId), then for keypoints face, score, the box x0, y0, x1, y1 and
+    NAME_x, NAME_y, NAME_confidence of each point. Where Kaggle's IdLookupTable.csv lies beside
+    test.csv, weights of kaggle15 write DIR/submission.csv too.
+
     Exit codes: 0 done, 1 some inputs failed or are missing (each is named; the rest is done),
     2 a wrong option, 3 unusable weights.
     """
     from img2img.cli.measuring import attach_companion, given, opened, ranks_joined
+    from img2img.errors import UsageError
     from img2img.inference.predictor import Predictor
     from img2img.inference.session import task_of
     from img2img.inference.sources import find_sources
@@ -95,6 +105,8 @@ def predict(
     # The options may name Python code, which only the truth runs, and no prediction asks for it.
     loaded = task_of(session.card, task, allow_python=True)
     loaded.ask(given(face_box=face_box, whole_image=whole_image, finder=finder, flip=flip))
+    if loaded.columns and skip_existing:
+        raise UsageError(f"--skip-existing goes by pictures, but {task} gives rows: leave it out.")
     attach_companion(loaded, engine=engine, device=device)
     predictor = Predictor(loaded, session, tile=tile, outputs=loaded.result_outputs)
     # What is loaded lives to the end: the interpreter would look through all of it once more then,
@@ -106,9 +118,9 @@ def predict(
                 _pipe(predictor, sources)
             return
         work = _Work(predictor, sources, folder, overlay=overlay, skip=skip_existing, json=json,
-                     quiet=quiet)  # fmt: skip
-        work.answer(batch_size, runtime)
-        total = work.gathered(runtime)
+                     quiet=quiet, runtime=runtime)  # fmt: skip
+        work.answer(batch_size)
+        total = work.gathered()
         # A process that ends with an error makes torchrun end the others: all wait till here.
         sys.stdout.flush()
         runtime.barrier()
@@ -137,9 +149,11 @@ class _Total:
     n_skipped: int
     first_problem: str
     seam_difference: float
+    tables: tuple[Path, ...]
+    open_rows: str
 
     def tell(self, folder: Path | None, *, json: bool, quiet: bool) -> None:
-        """The closing words on stderr."""
+        """The closing words on stderr; on a terminal, the tables' paths on stdout."""
         from img2img.cli.console import say
 
         if self.seam_difference > 0:
@@ -148,6 +162,9 @@ class _Total:
         if not json:
             skipped = f", {self.n_skipped} already there" if self.n_skipped else ""
             say(f"{self.n_done} done, {self.n_failed} failed{skipped}: {folder}/", quiet=quiet)
+            for path in self.tables:
+                print(path)
+        say(f"img2img: {self.open_rows}", quiet=not (self.open_rows and self.n_failed))
 
     def raise_if_failed(self) -> None:
         """Raises InputError with the first problem."""
@@ -157,6 +174,8 @@ class _Total:
             n = self.n_done + self.n_failed
             others = f"{self.first_problem}" if self.n_failed == 1 else "each is named above."
             raise InputError(f"{self.n_failed} of {n} inputs failed: {others}")
+        if self.open_rows:
+            raise InputError(self.open_rows)
 
 
 class _Work:
@@ -164,38 +183,80 @@ class _Work:
 
     def __init__(
         self, predictor: "Predictor", sources: "list[Source]", folder: Path | None, *,
-        overlay: bool, skip: bool, json: bool, quiet: bool,
+        overlay: bool, skip: bool, json: bool, quiet: bool, runtime: "Runtime",
     ) -> None:  # fmt: skip
-        from img2img.inference.writers import OutputNames
+        from img2img.inference.writers import OutputNames, ResultTable
 
         self.predictor, self.sources, self.folder = predictor, sources, folder
-        self.names = OutputNames(folder, sources, overlay=overlay) if folder is not None else None
+        self.runtime = runtime
+        columns = predictor.task.columns
+        self.submission = self._submission(columns)
+        tables = [f"{predictor.task.name}.csv"] if columns else []
+        tables += [self.submission.path.name] if self.submission else []
+        self.names: OutputNames | None = None
+        self.table: ResultTable | None = None
+        if folder is not None:
+            self.names = OutputNames(folder, sources, overlay=overlay, tables=tables)
+            if columns:
+                self.table = ResultTable(
+                    folder / tables[0], columns, sources, is_shared=runtime.world > 1
+                )
         self.overlay, self.skip, self.json, self.quiet = overlay, skip, json, quiet
         self.n_done = self.n_failed = self.n_skipped = 0
         self.first_problem = ""
         self._batch: list[tuple[Item, Any]] = []
 
-    def answer(self, batch_size: int, runtime: "Runtime") -> None:
+    def _submission(self, columns: tuple[str, ...]) -> "Submission | None":
+        """What is to be handed in; where these weights cannot answer it, that is said."""
+        from img2img.cli.console import say
+        from img2img.inference.submission import find_submission
+
+        if self.folder is None or not columns or not any(s.is_table for s in self.sources):
+            return None
+        found = find_submission(self.sources, self.folder)
+        if found is None or not (told := found.refusal(columns)):
+            return found
+        say(told, quiet=not self.runtime.leads)
+        return None
+
+    def answer(self, batch_size: int) -> None:
         """Answers this process's share of the sources."""
         from img2img.cli.console import say
 
-        say(f"writing to {self.folder}/", quiet=self.json or self.quiet or not runtime.leads)
-        for source in self.sources[runtime.rank :: runtime.world]:
+        say(f"writing to {self.folder}/", quiet=self.json or self.quiet or not self.runtime.leads)
+        for source in self.sources[self.runtime.rank :: self.runtime.world]:
             self._add(source, batch_size)
         self._flush()
 
-    def gathered(self, runtime: "Runtime") -> _Total:
-        """What all processes did, in every one of them."""
+    def gathered(self) -> _Total:
+        """What all processes did, in every one of them; the leader writes what they share."""
         mine = (self.n_done, self.n_failed, self.n_skipped, self.first_problem,
                 self.predictor.seam_difference)  # fmt: skip
-        done, failed, skipped, problems, seams = zip(*runtime.gather([mine]), strict=True)
+        done, failed, skipped, problems, seams = zip(*self.runtime.gather([mine]), strict=True)
+        tables, open_rows = self._finish_tables()
         return _Total(
             n_done=sum(done),
             n_failed=sum(failed),
             n_skipped=sum(skipped),
             first_problem=next((problem for problem in problems if problem), ""),
             seam_difference=max(seams),
+            tables=tables,
+            open_rows=self.runtime.from_leader(open_rows),
         )
+
+    def _finish_tables(self) -> tuple[tuple[Path, ...], str]:
+        """(the tables that are written, what one of them lacks)."""
+        if self.table is None:
+            return (), ""
+        kept = self.runtime.gather(self.table.kept)
+        if self.runtime.leads:
+            self.table.finish(kept)
+        if self.submission is None:
+            return (self.table.path,), ""
+        for answers in self.runtime.gather([self.submission.answers]):
+            self.submission.answers.update(answers)
+        lacking = self.submission.write() if self.runtime.leads else ""
+        return (self.table.path, self.submission.path), lacking
 
     def _add(self, source: "Source", batch_size: int) -> None:
         """Decodes every picture of a source; answers whenever a batch is full."""
@@ -239,6 +300,7 @@ class _Work:
         for (item, image), result in zip(batch, results, strict=True):
             try:
                 path = self._write(item, image, result)
+                self._add_rows(item, result)
             except (InputError, OSError) as error:
                 self._report(item, image, None, f"the result cannot be written: {error}")
             else:
@@ -258,6 +320,14 @@ class _Work:
         path = self.names.picture(item)
         write_picture(path, picture)
         return path
+
+    def _add_rows(self, item: "Item", result: Any) -> None:
+        if self.table is None:
+            return
+        rows = self.predictor.task.rows(result)
+        self.table.add(item, rows)
+        if self.submission is not None:
+            self.submission.add(item, rows)
 
     def _report(
         self, item: "Item", image: Any, answer: tuple[Any, Path | None] | None, problem: str | None
@@ -305,7 +375,7 @@ def _pipe(predictor: "Predictor", sources: "list[Source]") -> None:
     from img2img.errors import InputError, UsageError
     from img2img.inference.sources import read_source
 
-    if len(sources) != 1 or sources[0].is_video:
+    if len(sources) != 1 or sources[0].has_frames:
         raise UsageError(f"--out - writes one picture, but there are {len(sources)} inputs.")
     item = next(read_source(sources[0]))
     picture = predictor.task.picture(predictor.run(item.load()))

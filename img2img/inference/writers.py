@@ -183,7 +183,6 @@ class ResultTable:
         if self._file is None:
             self.kept = sorted(kept, key=lambda entry: entry[0])
             self._file = self._opened()
-            self._write(self._file)
         self._file.close()
 
     def _opened(self) -> TextIO:

@@ -287,6 +287,15 @@ class Task(ABC, Generic[O, R]):
     def to_json(self, result: R) -> dict[str, Any]:
         """The task's own part of the JSON object, without paths."""
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the table of results that `predict` writes; empty if the task has none."""
+        return ()
+
+    def rows(self, result: R) -> list[dict[str, float | str]]:
+        """The rows of that table that a picture gives, {column: value} each; NaN is not known."""
+        return []
+
     @abstractmethod
     def draw(self, image: Image, result: R) -> Image:
         """The result drawn over the picture (H, W, 3) uint8 RGB."""

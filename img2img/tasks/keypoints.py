@@ -347,6 +347,20 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
     def to_json(self, result: list[Face]) -> dict[str, Any]:
         return {"schema": self.schema.name, "faces": [_to_json(face) for face in result]}
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        told = "x", "y", "confidence"
+        each = (f"{point}_{what}" for point in self.schema.points for what in told)
+        return ("face", "score", "x0", "y0", "x1", "y1", *each)
+
+    def rows(self, result: list[Face]) -> list[dict[str, float | str]]:
+        """A row a face, the surest first, counted from 1."""
+        cells = ((face.score, *face.box, *_triples(face).ravel()) for face in result)
+        return [
+            dict(zip(self.columns, (number, *row), strict=True))
+            for number, row in enumerate(cells, start=1)
+        ]
+
     def draw(self, image: Image, result: list[Face]) -> Image:
         from img2img.vision.draw_points import draw_faces
 
@@ -423,12 +437,14 @@ def _frame(sample: Sample) -> NDArray[np.float64]:
     return np.array([width, height], np.float64)
 
 
+def _triples(face: Face) -> NDArray[np.float64]:
+    """(P, 3): x, y and confidence."""
+    return np.column_stack([face.points, face.confidence])
+
+
 def _to_json(face: Face) -> dict[str, Any]:
     return {
         "box": [float(edge) for edge in face.box],
         "score": float(face.score),
-        "keypoints": [
-            [float(x), float(y), float(c)]
-            for (x, y), c in zip(face.points, face.confidence, strict=True)
-        ],
+        "keypoints": _triples(face).tolist(),
     }

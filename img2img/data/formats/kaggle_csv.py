@@ -101,7 +101,7 @@ def picture_rows(path: Path) -> Iterator[PictureRow]:
     seen: set[int | None] = set()
     number = 0
     try:
-        for number, (row, cells) in enumerate(rows, start=1):  # noqa: B007  (used below)
+        for number, (row, cells) in enumerate(rows, start=1):
             found = _picture_row(cells, header, number, row_of(path, row))
             if found.number in seen and not found.problem:
                 told = f"{row_of(path, row)}: {_ID} {found.number} is there already; correct it."
@@ -115,7 +115,9 @@ def picture_rows(path: Path) -> Iterator[PictureRow]:
             raise DataError(f"{path} has no rows below its header: give a file with faces.")
 
 
-def _picture_row(cells: Sequence[str], header: Sequence[str], number: int, where: str) -> PictureRow:
+def _picture_row(
+    cells: Sequence[str], header: Sequence[str], number: int, where: str
+) -> PictureRow:
     if len(cells) != len(header):
         told = f"{where}: it has {len(cells)} columns instead of {len(header)}; correct the row."
         return PictureRow(number=None, problem=told)
@@ -142,11 +144,14 @@ class Asked:
 
 
 def lookup_beside(path: Path) -> Path | None:
-    """The IdLookupTable.csv beside a file of pictures that are called by their ImageId."""
+    """The IdLookupTable.csv beside a readable file of pictures that are called by their ImageId."""
     lookup = path.with_name(LOOKUP)
     if not lookup.is_file():
         return None
-    _, header = next(rows_of(path), (1, []))
+    try:
+        _, header = next(rows_of(path), (1, []))
+    except DataError:
+        return None
     return lookup if is_kaggle_csv(header) and _ID in header else None
 
 

@@ -1,0 +1,216 @@
+"""The task `keypoints` with a network that answers what the test drew into its heatmaps."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from img2img.config import DataOptions
+from img2img.data.crop import Crop, Proposal
+from img2img.data.sample import Image, Sample
+from img2img.errors import UsageError
+from img2img.tasks.base import Arrays
+from img2img.tasks.keypoints import KeypointOptions, Keypoints
+from img2img.tasks.point_coding import best_decoder
+from img2img.vision.heatmaps import DECODERS, draw, to_cells
+
+SIZE = 96
+
+
+class Oracle:
+    """A network that sees a face's true points, as all crops of the picture are told to it.
+
+    Args:
+        decoder: its head's; heatmaps are drawn for those that are no graph.
+        blur_px: deviation of its error in pixels of its picture.
+    """
+
+    def __init__(self, task: Keypoints, points: NDArray[np.float64], blur_px: float = 0.0) -> None:
+        self.task = task
+        self.points = points
+        self.blur_px = blur_px
+        self.crops: list[Crop] = []
+        self._rng = np.random.default_rng(0)
+
+    def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        own = Crop.apply
+
+        def seen(crop: Crop, image: Image, size: int) -> Image:
+            if size == SIZE:
+                self.crops.append(crop)
+            return own(crop, image, size)
+
+        monkeypatch.setattr(Crop, "apply", seen)
+
+    def __call__(self, canvas: Image) -> Arrays:
+        assert canvas.shape == (SIZE, SIZE, 3)
+        laid = self.crops[-1].to_canvas(self.points, SIZE)
+        laid = laid + self._rng.normal(0, self.blur_px, laid.shape)
+        options = self.task.options
+        maps, _ = draw(to_cells(laid, options.stride), (SIZE // 4, SIZE // 4), options.sigma)
+        return {"heatmaps": maps}
+
+
+@pytest.fixture(scope="module")
+def sample() -> Sample:
+    task = Keypoints(KeypointOptions())
+    return task.splits(DataOptions(n_generated=2)).parts["train"][0]
+
+
+def _task(**options: object) -> Keypoints:
+    return Keypoints(KeypointOptions(decoder="dark", **options))  # type: ignore[arg-type]
+
+
+def test_a_second_look_stands_upright_round_the_points(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = _task()
+    oracle = Oracle(task, sample.labels["points"].astype(float))
+    oracle.watch(monkeypatch)
+    (face,) = task.answer_sample(sample, oracle)
+    first, second = oracle.crops
+    assert first.angle_rad == 0
+    perfect = Crop.of_points(oracle.points, task.schema)
+    assert perfect is not None
+    assert second.side == pytest.approx(perfect.side, rel=0.05)
+    assert second.angle_rad == pytest.approx(perfect.angle_rad, abs=0.05)
+    np.testing.assert_allclose(face.points, oracle.points, atol=0.1 * second.side / SIZE * 4)
+    assert task.measure([face], sample)["mean_error"] >= 0
+
+
+def test_where_the_user_says(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = _task(looks=1)
+    oracle = Oracle(task, sample.labels["points"].astype(float))
+    oracle.watch(monkeypatch)
+    task.ask({"face_box": "10,20,50,40"})
+    assert not task.wants_first_look
+    task.answer(sample.image, oracle)
+    assert (oracle.crops[-1].x, oracle.crops[-1].y) == (30.0, 30.0)
+    task.ask({"whole_image": True})
+    task.answer(sample.image, oracle)
+    assert oracle.crops[-1] == Crop.whole(*sample.image.shape[:2])
+    with pytest.raises(UsageError, match="--lasers does not go with the task"):
+        task.ask({"lasers": True})
+    for box in ("1,2,3", "5,5,1,9"):
+        with pytest.raises(UsageError, match="--face-box takes x0,y0,x1,y1"):
+            task.ask({"face_box": box})
+
+
+def test_proposals_that_end_on_one_face_are_one_face(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = _task()
+    oracle = Oracle(task, sample.labels["points"].astype(float))
+    oracle.watch(monkeypatch)
+    crop = Crop.of_box(sample.labels["box"].astype(float))
+    proposals = [Proposal(crop=crop.moved(shift=(dx, 0), scale=1, angle_rad=0), score=score)
+                 for dx, score in ((0.02, 0.6), (-0.05, 0.9))]  # fmt: skip
+    task.first_look = lambda image: proposals
+    assert task.wants_first_look
+    (face,) = task.answer(sample.image, oracle)
+    assert face.score == 0.9
+    task.first_look = lambda image: []
+    assert task.answer(sample.image, oracle) == []
+    assert task.to_json([]) == {"schema": "ibug68", "faces": []}
+
+
+def test_the_mirrored_look_agrees(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that is equivariant answers the same with and without --flip."""
+    task = _task(looks=1)
+    truth = sample.labels["points"].astype(float)
+    oracle = Oracle(task, truth)
+    oracle.watch(monkeypatch)
+    (plain,) = task.answer_sample(sample, oracle)
+    order = task.schema.flip_order
+    calls = []
+
+    def equivariant(canvas: Image) -> Arrays:
+        maps = oracle(canvas)["heatmaps"]
+        calls.append(canvas)
+        return {"heatmaps": maps if len(calls) % 2 else maps[order][:, :, ::-1]}
+
+    task.ask({"flip": True})
+    (both,) = task.answer_sample(sample, equivariant)
+    assert len(calls) == 2
+    np.testing.assert_array_equal(calls[1], calls[0][:, ::-1])
+    np.testing.assert_allclose(both.points, plain.points, atol=1e-3)
+
+
+def test_settling_chooses_the_decoder_and_what_confidence_is_worth(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = Keypoints(KeypointOptions(looks=1))
+    val = task.splits(DataOptions(n_generated=2)).parts["train"]
+    monkeypatch.setattr(type(val), "__getitem__", lambda self, index: sample)
+    oracle = Oracle(task, sample.labels["points"].astype(float), blur_px=1.0)
+    oracle.watch(monkeypatch)
+    asked: list[KeypointOptions] = []
+
+    def network(options: KeypointOptions) -> Oracle | object:
+        asked.append(options)
+        if options.decoder == "contours":
+            return oracle
+
+        def points(canvas: Image) -> Arrays:
+            maps = oracle(canvas)["heatmaps"]
+            peaks = DECODERS[options.decoder](maps, options.sigma).in_pixels(options.stride)
+            return {"points": peaks.points, "confidence": peaks.confidence}
+
+        return points
+
+    settled = task.settle(network, val)  # type: ignore[arg-type]
+    assert [options.decoder for options in asked] == ["contours", "least_squares"]
+    assert settled.decoder == "least_squares"
+    assert len(settled.calibration) == 2
+    assert replace(settled, decoder="auto", calibration=(), mean_face=()) == task.options
+    empty = val.subset([])
+    assert task.settle(network, empty) == task.options  # type: ignore[arg-type]
+
+
+def test_equal_decoders_go_to_the_graph() -> None:
+    errors = {"argmax": 2.0, "dark": 1.0, "least_squares": 1.004, "softargmax": 1.2}
+    assert best_decoder(errors) == "least_squares"
+    assert best_decoder(errors | {"dark": 0.9}) == "dark"
+
+
+def test_a_schema_of_ones_own_travels_in_the_options(tmp_path: Path) -> None:
+    file = tmp_path / "eyes.toml"
+    file.write_text(
+        'points = ["right_eye", "left_eye", "chin"]\npairs = [["right_eye", "left_eye"]]\n'
+    )
+    options = KeypointOptions(schema=str(file))
+    file.unlink()
+    task = Keypoints(KeypointOptions(schema=options.schema))
+    assert task.schema.points == ("right_eye", "left_eye", "chin")
+    assert json.loads(options.schema)["name"] == "eyes"
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        ({"decoder": "darc"}, "did you mean 'dark'"),
+        ({"loss": "wing"}, "task.loss of heatmaps"),
+        ({"way": "coordinates", "loss": "kl"}, "task.loss of coordinates"),
+        ({"way": "mixture", "loss": "softargmax"}, "a heatmap for every point"),
+        ({"schema": "ibug86"}, "ibug68"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: dict[str, str], hint: str) -> None:
+    with pytest.raises(UsageError, match=hint):
+        KeypointOptions(**options)  # type: ignore[arg-type]
+
+
+def test_the_baseline_lays_the_mean_face_into_the_rough_box(sample: Sample) -> None:
+    task = Keypoints(KeypointOptions())
+    assert task.baselines() == {}
+    parts = task.splits(DataOptions(n_generated=40)).parts
+    task.prepare(parts["train"].subset(range(4)))
+    settled = task.settle(None, parts["train"].subset([]))  # type: ignore[arg-type]
+    known = Keypoints(settled)
+    (face,) = known.baselines()["mean_shape"](sample)
+    row = known.measure([face], sample)
+    nme = known.summarise({k: np.array([v]) for k, v in row.items()}, np.ones(1))["nme"]
+    assert 0.02 < nme < 0.6
