@@ -24,16 +24,14 @@ class Oracle:
     """A network that sees a face's true points, as all crops of the picture are told to it.
 
     Args:
-        decoder: its head's; heatmaps are drawn for those that are no graph.
-        blur_px: deviation of its error in pixels of its picture.
+        task: says how heatmaps are drawn.
+        points: (P, 2) in the picture.
     """
 
-    def __init__(self, task: Keypoints, points: NDArray[np.float64], blur_px: float = 0.0) -> None:
+    def __init__(self, task: Keypoints, points: NDArray[np.float64]) -> None:
         self.task = task
         self.points = points
-        self.blur_px = blur_px
         self.crops: list[Crop] = []
-        self._rng = np.random.default_rng(0)
 
     def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         own = Crop.apply
@@ -48,7 +46,6 @@ class Oracle:
     def __call__(self, canvas: Image) -> Arrays:
         assert canvas.shape == (SIZE, SIZE, 3)
         laid = self.crops[-1].to_canvas(self.points, SIZE)
-        laid = laid + self._rng.normal(0, self.blur_px, laid.shape)
         options = self.task.options
         maps, _ = draw(to_cells(laid, options.stride), (SIZE // 4, SIZE // 4), options.sigma)
         return {"heatmaps": maps}
@@ -145,7 +142,7 @@ def test_settling_chooses_the_decoder_and_what_confidence_is_worth(
     task = Keypoints(KeypointOptions(looks=1))
     val = task.splits(DataOptions(n_generated=2)).parts["train"]
     monkeypatch.setattr(type(val), "__getitem__", lambda self, index: sample)
-    oracle = Oracle(task, sample.labels["points"].astype(float), blur_px=1.0)
+    oracle = Oracle(task, sample.labels["points"].astype(float))
     oracle.watch(monkeypatch)
     asked: list[KeypointOptions] = []
 
