@@ -75,6 +75,9 @@ def predict(
     flip: Annotated[
         bool, typer.Option("--flip", help="keypoints: average with the mirrored picture.")
     ] = False,
+    heatmaps: Annotated[
+        bool, typer.Option("--heatmaps", help="keypoints: overlays show the heatmaps too.")
+    ] = False,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave out inputs whose result is there.")
     ] = False,
@@ -104,7 +107,7 @@ def predict(
     sources = find_sources(inputs)
     # The options may name Python code, which only the truth runs, and no prediction asks for it.
     loaded = task_of(session.card, task, allow_python=True)
-    loaded.ask(given(face_box=face_box, whole_image=whole_image, finder=finder, flip=flip))
+    loaded.ask(given(face_box=face_box, whole_image=whole_image, finder=finder, flip=flip, heatmaps=heatmaps))
     if loaded.columns and skip_existing:
         raise UsageError(f"--skip-existing goes by pictures, but {task} gives rows: leave it out.")
     attach_companion(loaded, engine=engine, device=device)

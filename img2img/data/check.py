@@ -22,6 +22,7 @@ from img2img.errors import InputError
 Kind = Literal[
     "unreadable", "duplicate", "near-duplicate", "size", "outside", "too-few",
     "alone", "swapped", "mismatch", "values", "moved", "class",
+    "ending", "missing", "off-picture", "small-face", "coincide", "turned", "shape",
 ]  # fmt: skip
 
 _SMALLEST_SIDE_PX = 8

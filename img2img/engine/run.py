@@ -244,13 +244,15 @@ def settle(task: Task[Any, Any], run: Path, val: Dataset) -> None:
     card = checkpoint.card
 
     def network(options: Any) -> Run:
-        seen = replace(card, options=card.options | {"task": _plain(options)})
+        seen = replace(card, options=card.options | {"task": _plain(options)}, outputs=[])
         session = TorchSession(load_network(best, seen), torch.device("cpu"), seen, name=run.name)
         return lambda image: {name: one[0] for name, one in session(image[None]).items()}
 
     settled = task.settle(network, val)
     if settled != task.options:
-        card = replace(card, options=card.options | {"task": _plain(settled)})
+        outputs = list(type(task)(settled, task.training).head().outputs)
+        options = card.options | {"task": _plain(settled)}
+        card = replace(card, options=options, outputs=outputs)
         write_checkpoint(best, replace(checkpoint, card=card))
 
 

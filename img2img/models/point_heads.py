@@ -59,7 +59,8 @@ class PointHead(HeatmapHead):
 
     Gives `points` (B, P, 2) float32, x and y in pixels of the network's picture; `confidence`
     (B, P) in 0…1, the greatest value of each heatmap; `covariance` (B, P, 2, 2) in pixels², of the
-    Gaussian in the map: (σ · stride)² times the identity where the map is perfect.
+    Gaussian in the map: (σ · stride)² times the identity where the map is perfect; and the
+    `heatmaps` themselves.
 
     Args:
         n_points: P.
@@ -68,7 +69,7 @@ class PointHead(HeatmapHead):
         decoder: of `heatmaps.DECODERS`, the two that are graphs.
     """
 
-    outputs = ("points", "confidence", "covariance")
+    outputs = ("points", "confidence", "covariance", "heatmaps")
 
     def __init__(
         self,
@@ -92,6 +93,7 @@ class PointHead(HeatmapHead):
             "points": to_pixels(points, self.stride),
             "confidence": confidence,
             "covariance": covariance * self.stride**2,
+            "heatmaps": heatmaps,
         }
 
 

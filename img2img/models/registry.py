@@ -125,9 +125,11 @@ def build(
     """
     family = _family(name)
     if getattr(family, "gives_numbers", False) != head.takes_numbers:
+        ends, wants, fits = (
+            ("maps", "numbers", "regressor") if head.takes_numbers else ("numbers", "maps", "unet")
+        )
         raise UsageError(
-            f"{name} ends in {'maps' if head.takes_numbers else 'numbers'}, but the task wants "
-            f"{'numbers: choose regressor or regressor:ENCODER' if head.takes_numbers else 'maps'}."
+            f"{name} ends in {ends}, but the task wants {wants}: choose {fits} or {fits}:ENCODER."
         )
     network: Network = family.network(dataclasses.replace(options, name=name), head)
     if not pretrained:

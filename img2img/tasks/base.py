@@ -116,8 +116,8 @@ class Task(ABC, Generic[O, R]):
     a picture can then be answered in tiles. The first one is continuous and can be blended."""
     takes_pseudo: ClassVar[bool] = False
     """Whether it can learn from pictures without labels, `--pseudo`."""
-    result_outputs: ClassVar[tuple[str, ...]] = ()
-    """Decoded outputs that a prediction needs; an evaluation gets all of them."""
+    result_outputs: tuple[str, ...] = ()
+    """Decoded outputs that a prediction needs, empty: all; an evaluation gets all of them."""
     is_shown_drawn: ClassVar[bool] = False
     """Whether a report shows a result drawn over its picture, although it is a picture itself."""
     Questions: ClassVar[type] = NoQuestions

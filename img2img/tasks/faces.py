@@ -135,8 +135,24 @@ class Faces(Task[FaceOptions, list[Proposal]]):
         return labelled_splits(found, schema_of(self.options.schema), complete=True)
 
     def generate(self, n: int, *, size: int, seed: int) -> Mapping[str, Dataset]:
+        from img2img.data.synth.faces import face_splits
+
         beside = max(1, n // 8)
-        return self._generated(n, n_val=beside, n_test=beside, size=size, seed=seed).parts
+        return face_splits(n, n_val=beside, n_test=beside, size=size, seed=seed).parts
+
+    def write_sample(self, folder: Path, sample: Sample) -> None:
+        """A picture and its points beside it, as 300-W has them."""
+        from img2img.errors import InputError
+
+        super().write_sample(folder, sample)
+        points = np.asarray(sample.labels["points"], np.float64) + 1
+        lines = ["version: 1", f"n_points: {len(points)}", "{",
+                 *(f"{x:.3f} {y:.3f}" for x, y in points), "}", ""]  # fmt: skip
+        path = folder / f"{sample.id}.pts"
+        try:
+            path.write_text("\n".join(lines), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}.") from None
 
     def prepare(self, train: Dataset) -> None:
         if all(record.origin == WITHOUT_FACES for record in train.records) or not any(

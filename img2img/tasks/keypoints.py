@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,12 +84,14 @@ class KeypointQuestions:
     face_box: tuple[float, ...] = option(
         (),
         "Box of the face, x0,y0,x1,y1 in pixels, instead of looking for faces.",
+        flag="--face-box",
         check=_check_box,
     )
     whole_image: bool = option(False, "The picture is one face, cut out already.")
     find: bool = option(False, "Look for faces in whole photos, as a prediction does.")
     finder: str = option("shipped", "Weights that find the faces.")
     flip: bool = option(False, "Average with the mirrored picture.")
+    heatmaps: bool = option(False, "Draw the heatmaps under the points.")
 
 
 class Keypoints(Task[KeypointOptions, list[Face]]):
@@ -114,6 +117,7 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         self.schema = schema_of(options.schema)
         self.metrics = measures.metric_names(self.schema)
         self.coding = PointCoding(options, len(self.schema), self.schema.regions)
+        self.result_outputs = self.coding.needed
         self._mean_face: tuple[float, ...] = ()
 
     @classmethod
@@ -256,6 +260,12 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         ]
         return measures.distinct(faces)
 
+    def ask(self, given: Mapping[str, Any]) -> None:
+        super().ask(given)
+        if self.asked.heatmaps and self.options.gives_numbers:
+            raise UsageError("--heatmaps: these weights answer coordinates and have no heatmaps.")
+        self.result_outputs = () if self.asked.heatmaps else self.coding.needed
+
     @property
     def wants_first_look(self) -> bool:
         told = self.asked.face_box or self.asked.whole_image or self.options.crop == "whole"
@@ -277,21 +287,37 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         """Looks at a crop, then at the crop that the points themselves give, and so on."""
         looks = self.options.looks if self.options.crop == "face" else 1
         for _ in range(looks):
-            peaks = self._look(image, crop, run)
+            decoded, peaks, seen = *self._look(image, crop, run), crop
             points = crop.to_picture(peaks.points, self.options.image_size)
             crop = Crop.of_points(points, self.schema) or crop
-        return Face(points, calibrated(peaks.confidence, self.options.calibration), score)
+        heat = None
+        if self.asked.heatmaps:
+            heat = self._heat(decoded["heatmaps"], seen, image.shape)
+        confidence = calibrated(peaks.confidence, self.options.calibration)
+        return Face(points, confidence, score, heat)
 
-    def _look(self, image: Image, crop: Crop, run: Run) -> Peaks:
+    def _heat(
+        self, maps: NDArray[np.float32], crop: Crop, shape: tuple[int, ...]
+    ) -> NDArray[np.float64]:
+        """(H, W): the greatest of the maps (P, h, w) of a crop, laid over the picture."""
+        matrix = crop.matrix(self.options.image_size) / self.options.stride
+        matrix[:, 2] += 0.5 / self.options.stride - 0.5
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        inverse = cv2.invertAffineTransform(matrix)
+        laid = cv2.warpAffine(maps.max(axis=0), inverse, shape[1::-1], flags=flags)
+        return np.clip(laid, 0, 1).astype(np.float64)
+
+    def _look(self, image: Image, crop: Crop, run: Run) -> tuple[Arrays, Peaks]:
         size = self.options.image_size
         canvas = crop.apply(image, size)
-        peaks = self.coding.peaks(run(canvas))
+        decoded = run(canvas)
+        peaks = self.coding.peaks(decoded)
         if not self.asked.flip:
-            return peaks
+            return decoded, peaks
         mirrored = self.coding.peaks(run(np.ascontiguousarray(canvas[:, ::-1])))
         order = self.schema.flip_order
         points = flip_points(mirrored.points, size, order)
-        return Peaks(
+        return decoded, Peaks(
             ((peaks.points + points) / 2).astype(np.float32),
             ((peaks.confidence + mirrored.confidence[order]) / 2).astype(np.float32),
             peaks.covariance,
@@ -362,8 +388,10 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         ]
 
     def draw(self, image: Image, result: list[Face]) -> Image:
-        from img2img.vision.draw_points import draw_faces
+        from img2img.vision.draw_points import draw_faces, draw_heatmaps
 
+        heats = [face.heat for face in result if face.heat is not None]
+        image = draw_heatmaps(image, np.stack(heats)) if heats else image
         return draw_faces(image, result, self.schema)
 
     # ---- measuring

@@ -159,6 +159,12 @@ class PointCoding:
             self.n_points, size_px=size_px, n_components=self.options.components, model=self.shapes
         )
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Decoded outputs that `peaks` reads; empty: all of them."""
+        is_graph = self.options.way == "heatmaps" and self.decoder in GRAPHS
+        return ("points", "confidence", "covariance") if is_graph else ()
+
     def objective(self) -> nn.Module:
         """The loss of maps and a batch with `points` (B, P, 2) in pixels, NaN where missing."""
         from img2img.vision.heatmap_losses import COORDINATE_LOSSES, HEATMAP_LOSSES

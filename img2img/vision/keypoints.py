@@ -31,11 +31,13 @@ class Face:
     `points` (P, 2) float64 are x and y in pixels of the original picture, pixel centres at
     integers; only labelled faces have missing ones, NaN. `confidence` (P,) float64 in 0…1 is how
     sure each point is, and `score` in 0…1 how sure the finder was of the face; 1 for a given box.
+    `heat` (H, W) in 0…1 is the greatest of its heatmaps at each pixel of the picture, if asked for.
     """
 
     points: Floats
     confidence: Floats
     score: float = 1.0
+    heat: Floats | None = None
 
     @property
     def box(self) -> Floats:

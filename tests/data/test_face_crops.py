@@ -48,9 +48,10 @@ def test_a_face_is_cut_out_with_room_around_it() -> None:
     assert own is not None
     scale = own.side * CONTEXT / 64
     assert sample.labels["scale"][0] == pytest.approx(scale)
-    there = original.labels["points"]
+    there = np.asarray(original.labels["points"], np.float64)
     laid = (there - [own.x, own.y]) / scale + 31.5
-    np.testing.assert_allclose(sample.labels["points"], laid, atol=1e-4)
+    found = np.asarray(sample.labels["points"], np.float64)
+    np.testing.assert_allclose(found, laid, atol=1e-4)
     assert crops.records[0].digest != faces.records[0].digest
 
 

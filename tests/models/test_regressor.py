@@ -31,7 +31,8 @@ def test_a_regressor_ends_in_numbers_whatever_the_size(name: str, size: tuple[in
     image = torch.zeros((2, *size, 3), dtype=torch.uint8)
     assert network(image).shape == (2, 10, 1, 1)
     assert network.answer(image)["points"].shape == (2, 5, 2)
-    assert (network.encoder is not None) and network.first_stages(1)
+    assert network.encoder is not None
+    assert network.first_stages(1)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4, 8])

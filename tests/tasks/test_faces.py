@@ -9,12 +9,14 @@ import pytest
 from img2img.config import DataOptions
 from img2img.data import images
 from img2img.data.crop import Crop, Proposal
+from img2img.data.finder import place_of
 from img2img.data.sample import Image, Sample
 from img2img.errors import DataError
 from img2img.registry import load_task
 from img2img.tasks.base import Arrays
 from img2img.tasks.faces import STRIDE, FaceOptions, Faces
 from img2img.vision import face_maps as maps
+from img2img.vision.schemas import schema_of
 
 FACES = Crop(x=700.0, y=400.0, side=900.0), Crop(x=1500.0, y=300.0, side=60.0), Crop(
     x=1700.0, y=1300.0, side=200.0
@@ -144,6 +146,26 @@ def test_pictures_alone_can_be_measured_but_not_learned_from(tmp_path: Path) -> 
     assert task.summarise(columns, np.ones(12))["false_per_picture"] == 0
     with pytest.raises(DataError, match="no training picture has a labelled face"):
         task.prepare(splits.parts["train"])
+
+
+def test_generated_faces_are_read_back_from_files(tmp_path: Path) -> None:
+    task = load_task("faces")(FaceOptions(complete=True))
+    drawn = task.generate(2, size=64, seed=1)
+    for part, samples in drawn.items():
+        (tmp_path / part).mkdir()
+        for one in samples:
+            task.write_sample(tmp_path / part, one)
+    read = task.splits(DataOptions(source=str(tmp_path))).parts
+    made = task.splits(DataOptions(n_generated=2)).parts
+    assert {part: len(samples) for part, samples in read.items()} == {
+        "train": 2, "val": 1, "test": 1,
+    }  # fmt: skip
+    first = read["train"][0]
+    np.testing.assert_array_equal(first.image, drawn["train"][0].image)
+    assert first.labels.keys() == made["train"][0].labels.keys()
+    crop = Crop.of_points(drawn["train"][0].labels["points"], schema_of("ibug68"))
+    assert crop is not None
+    np.testing.assert_allclose(first.labels["places"][0], place_of(crop), atol=0.01)
 
 
 def test_generated_faces_are_all_labelled() -> None:

@@ -159,8 +159,7 @@ def point_splits(found: Found, data: DataOptions, schema: Schema) -> Splits:
         DataError: the pictures have no points, other points than the schema, or are unreadable.
         UsageError: the data cannot be divided as asked.
     """
-    if found.n_points == 0:
-        raise DataError(f"{found.source} has pictures without points: give data with labels.")
+    check_labelled(found)
     whole = pictures_of(found, data, schema)
     groups = [record.group for record in whole.records]
     parts, stated = part_indices([record.id for record in whole.records], data, groups)
@@ -172,6 +171,16 @@ def point_splits(found: Found, data: DataOptions, schema: Schema) -> Splits:
     )
 
 
+def check_labelled(found: Found) -> None:
+    """Refuses pictures that have no points, such as Kaggle's test.csv.
+
+    Raises:
+        DataError: they have none.
+    """
+    if found.n_points == 0:
+        raise DataError(f"{found.source} has pictures without points: give data with labels.")
+
+
 def pictures_of(found: Found, data: DataOptions, schema: Schema) -> PointPictures:
     """All pictures, undivided, in the order of points of a schema. Where the labels are pictures
     alone, as in Kaggle's test.csv, all points are missing.
@@ -180,13 +189,22 @@ def pictures_of(found: Found, data: DataOptions, schema: Schema) -> PointPicture
         DataError: the labels have other points than the schema, or pictures are unreadable.
         UsageError: `data.groups` does not fit.
     """
-    faces = {
+    faces = faces_of(found, schema)
+    return PointPictures(_index(faces, groups_of(found, data), found.source), faces)
+
+
+def faces_of(found: Found, schema: Schema) -> dict[str, Face]:
+    """{id of the sample: face} of all faces, in the order of points of a schema; no picture is
+    read.
+
+    Raises:
+        DataError: the labels have other points than the schema.
+    """
+    return {
         f"{prefix}{name}": face
         for prefix, labelled in found.sets.items()
         for name, face in _named(_in_order_of(schema, labelled)).items()
     }
-    groups = _groups(found, data)
-    return PointPictures(_index(faces, groups, found.source), faces)
 
 
 def _sets_of_folder(folder: Path, prefix: str, seen: set[Path]) -> Iterator[tuple[str, Labelled]]:
@@ -314,11 +332,15 @@ def _named(faces: Iterable[Face]) -> dict[str, Face]:
     return named
 
 
-def _groups(found: Found, data: DataOptions) -> list[str]:
-    """The group of each face: that of its picture.
+def groups_of(found: Found, data: DataOptions) -> list[str]:
+    """The group of each face, in the order of `faces_of`: that of its picture.
 
     Where neither an option nor groups.csv nor a rule names one it is the picture without the folder
     in which its set was found, so that a set goes to the same parts alone and among others.
+
+    Raises:
+        DataError: groups.csv or, for clusters, a picture is unreadable, or a column is missing.
+        UsageError: `data.groups` does not fit.
     """
     kind, _ = check_groups(data.groups)
     folder = found.source if found.source.is_dir() else found.source.parent
