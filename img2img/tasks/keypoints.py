@@ -31,6 +31,7 @@ from img2img.vision.schemas import schema_of
 if TYPE_CHECKING:
     from torch import nn
 
+    from img2img.data.check import CheckReport
     from img2img.models.network import Head
 
 
@@ -166,6 +167,22 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
 
         beside = max(1, n // 8)
         return face_splits(n, n_val=beside, n_test=beside, size=size, seed=seed).parts
+
+    def write_sample(self, folder: Path, sample: Sample) -> None:
+        """A PNG, and a row of its points in `points.csv` beside it."""
+        from img2img.data.formats.points_csv import append_row
+        from img2img.data.images import write
+
+        name = f"{sample.id}.png"
+        write(folder / name, sample.image)
+        append_row(folder / "points.csv", name, np.asarray(sample.labels["points"]))
+
+    def check(self, data: DataOptions) -> CheckReport:
+        from img2img.data.check_points import check_points
+
+        if data.source is None:
+            return super().check(data)
+        return check_points(data, self.schema)
 
     def prepare(self, train: Dataset) -> None:
         labels = [train.sample(record, np.empty((0, 0, 3), np.uint8)).labels
@@ -303,8 +320,7 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         matrix = crop.matrix(self.options.image_size) / self.options.stride
         matrix[:, 2] += 0.5 / self.options.stride - 0.5
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        inverse = cv2.invertAffineTransform(matrix)
-        laid = cv2.warpAffine(maps.max(axis=0), inverse, shape[1::-1], flags=flags)
+        laid = cv2.warpAffine(maps.max(axis=0), matrix, shape[1::-1], flags=flags)
         return np.clip(laid, 0, 1).astype(np.float64)
 
     def _look(self, image: Image, crop: Crop, run: Run) -> tuple[Arrays, Peaks]:

@@ -25,8 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from img2img.errors import DataError
 from img2img.vision.distortion import N_COEFFICIENTS, distorted, slope, solved, undistorted
-from img2img.vision.rigid import as_matrix, rigid_problem
-from img2img.vision.rigid import told as in_words
+from img2img.vision.rigid import as_matrix, in_words, rigid_problem
 
 Floats = NDArray[np.float64]
 Coordinates = NDArray[np.floating[Any]]
@@ -69,7 +68,9 @@ class Camera:
 
     def __post_init__(self) -> None:
         numbers = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
-        if not np.isfinite(numbers).all() or min(self.fx, self.fy) <= 0:
+        if not np.isfinite(numbers).all():
+            raise self._refused("some of its numbers are not finite")
+        if min(self.fx, self.fy) <= 0:
             raise self._refused(f"focal lengths {self.fx:g}, {self.fy:g} are no positive numbers")
         if min(self.width, self.height) < 1:
             raise self._refused(f"{self.width} × {self.height} pixels are no picture")
@@ -79,8 +80,7 @@ class Camera:
         problem = rigid_problem(np.array(self.view))
         if problem:
             raise self._refused(f"its view {problem}")
-        if self.distortion:
-            self._check_round_trip()
+        self._check_round_trip()
 
     # ---- constructors
 
@@ -108,12 +108,14 @@ class Camera:
         reach = np.abs(matrix).max()
         if not np.allclose(matrix[3], [0, 0, -1, 0], atol=1e-6):
             raise DataError(
-                f"the projection matrix ends in the row {in_words(matrix[3])}: OpenGL's perspective "
-                "ends in 0 0 −1 0; give it row by row, for column vectors."
+                f"the projection matrix ends in the row {in_words(matrix[3])}: OpenGL's "
+                "perspective ends in 0 0 −1 0; give it row by row, for column vectors."
             )
         if np.abs(matrix[[0, 0, 1, 1], [1, 3, 0, 3]]).max() > 1e-6 * reach:
-            raise DataError("the projection matrix skews, turns or shifts the picture: give one "
-                            "whose first two rows have entries in the diagonal and column 3 only.")  # fmt: skip
+            raise DataError(
+                "the projection matrix skews or turns the picture: give one whose first two rows "
+                "are fx 0 cx 0 and 0 fy cy 0."
+            )
         return cls(
             fx=float(matrix[0, 0] * width / 2),
             fy=float(matrix[1, 1] * height / 2),
@@ -318,7 +320,7 @@ class Camera:
         if far > 1e-3:
             told = f"by {far:.3g} pixels" if np.isfinite(far) else "altogether"
             raise self._refused(
-                f"its distortion {', '.join(f'{k:g}' for k in self.distortion)} cannot be undone "
+                f"its distortion ({', '.join(f'{k:g}' for k in self.distortion)}) cannot be undone "
                 f"within the picture: projecting what was unprojected misses {told}"
             )
 

@@ -108,16 +108,16 @@ def rigid_problem(matrix: Floats) -> str | None:
     if np.abs(matrix[3] - last).max() > RIGID_WITHIN:
         is_turned = np.abs(matrix[:, 3] - last).max() <= RIGID_WITHIN
         hint = ": it is column-major, transpose it" if is_turned else ""
-        return f"ends in the row {told(matrix[3])}, where a rigid motion has 0 0 0 1{hint}"
+        return f"ends in the row {in_words(matrix[3])}, where a rigid motion has 0 0 0 1{hint}"
     lengths = np.sqrt(np.diag(square))
     scale = float(lengths.mean())
     if not scale > 0 or np.abs(square / scale**2 - np.eye(3)).max() > RIGID_WITHIN:
-        return f"is no rigid motion: its axes are {told(lengths)} long, or not at right angles"
+        return f"is no rigid motion: its axes are {in_words(lengths)} long, or not at right angles"
     if abs(scale - 1) > RIGID_WITHIN:
         return f"has a scale of {scale:.4g}, where a rigid motion has 1"
     return None if np.linalg.det(matrix[:3, :3]) > 0 else "mirrors: its determinant is −1"
 
 
-def told(numbers: Floats) -> str:
+def in_words(numbers: Floats) -> str:
     """Numbers in a sentence."""
     return " ".join(f"{number:.4g}" for number in numbers)

@@ -51,9 +51,12 @@ class ShapeFindings:
 
 def mirrored_sides(points: Points, schema: Schema) -> Floats:
     """(N,) of faces (N, P, 2): 1 where the left points lie on the picture's right of the right
-    ones, as those of an upright face do, -1 where on its left, 0 where no pair is known."""
+    ones, as those of an upright face do, -1 where on its left, 0 where no pair is known. Names tell
+    which is which; of a pair without them, the right one comes first."""
     across = np.zeros(len(points))
-    for right, left in schema.pairs:
+    for one, two in schema.pairs:
+        is_reversed = "left" in schema.points[one].lower() and "right" in schema.points[two].lower()
+        right, left = (two, one) if is_reversed else (one, two)
         across += np.nan_to_num(points[:, left, 0] - points[:, right, 0])
     return np.sign(across)
 
@@ -161,6 +164,6 @@ def _offsets(points: Points, model: ShapeModel) -> Floats:
     most = _MOST_DEVIATIONS * np.sqrt(model.variances)
     fitted = model.shape(model.coefficients(filled).clip(-most, most))
     box = np.ptp(model.mean, axis=0)
-    offsets = np.linalg.norm(shapes - fitted, axis=-1) / np.hypot(*box)
+    offsets: Floats = np.linalg.norm(shapes - fitted, axis=-1) / np.hypot(*box)
     offsets[np.isfinite(offsets).sum(axis=1) < 3] = np.nan
     return offsets

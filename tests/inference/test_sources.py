@@ -73,3 +73,26 @@ def test_a_cut_video_gives_its_frames_and_an_error(
     if problem:
         with pytest.raises(InputError, match=problem):
             items[5].load()
+
+
+def test_rows_of_a_kaggle_csv_are_pictures(tmp_path: Path) -> None:
+    level = " ".join(["128"] * 96**2)
+    path = tmp_path / "test.CSV"
+    path.write_text(f"ImageId,Image\n5,{level}\n6,{level} 1\n8,{level}\n")
+    (source,) = find_sources([str(path)])
+    assert (source.is_table, source.is_video, source.has_frames) == (True, False, True)
+    first, broken, last = read_source(source)
+    assert [item.frame for item in (first, broken, last)] == [5, 6, 8]
+    assert first.load().shape == (96, 96, 3)
+    with pytest.raises(InputError, match=r"row 3: it has 9217 pixels"):
+        broken.load()
+    assert "row 3" in broken.problem
+    assert (last.load() == 128).all()
+    assert find_sources([str(tmp_path)])[0].problem, "labels in a folder are no pictures"
+
+
+def test_another_csv_is_one_refused_input(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    (item,) = read_source(find_sources([str(tmp_path / "a.csv")])[0])
+    with pytest.raises(InputError, match="has no column Image"):
+        item.load()

@@ -1,14 +1,15 @@
 """Names of outputs: never two inputs on one file, never an input."""
 
+import math
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from img2img.errors import UsageError
+from img2img.errors import InputError, UsageError
 from img2img.inference.sources import VIDEO_SUFFIXES, Item, Source
-from img2img.inference.writers import OutputNames
+from img2img.inference.writers import OutputNames, ResultTable
 
 
 def _source(name: str) -> Source:
@@ -83,3 +84,54 @@ def test_an_input_is_never_overwritten(
 
 def test_results_may_lie_beside_their_inputs() -> None:
     assert _written([_source("a.jpg"), _source("out/b.jpg")], overlay=True)
+
+
+def test_tables_keep_their_names_and_overwrite_no_input(tmp_path: Path) -> None:
+    video = _source("keypoints.csv.mp4")
+    names = OutputNames(Path("out"), [video], tables=["keypoints.csv"])
+    frame = Item(source=video, frame=0, load=lambda: None)  # type: ignore[arg-type,return-value]
+    assert names.picture(frame).parent == Path("out/keypoints.csv.mp4")
+    table = Source(name="t.csv", path=tmp_path / "t.csv", is_table=True)
+    row = Item(source=table, frame=7, load=lambda: None)  # type: ignore[arg-type,return-value]
+    assert OutputNames(Path("out"), [table]).overlay(row) == Path("out/t/000007_overlay.png")
+    with pytest.raises(UsageError, match=r"would overwrite the input .*t\.csv"):
+        OutputNames(tmp_path, [table], tables=["t.csv"])
+
+
+def _item(source: Source, frame: int | None = None) -> Item:
+    return Item(source=source, frame=frame, load=lambda: None)  # type: ignore[arg-type,return-value]
+
+
+def test_rows_are_in_the_file_as_they_come(tmp_path: Path) -> None:
+    photo, video = _source('a "b",c.png'), _source("v.mp4")
+    path = tmp_path / "deep" / "faces.csv"
+    table = ResultTable(path, ("x", "who"), [photo, video], is_shared=False)
+    assert path.read_text() == "input,frame,x,who\n"
+    table.add(_item(photo), [{"who": "me", "x": 1 / 3}, {"x": math.nan, "who": ""}])
+    table.add(_item(video, 12), [])
+    table.add(_item(video, 13), [{"x": 1234.5678, "who": "you"}])
+    expected = '"a ""b"",c.png",,'
+    lines = [f"{expected}0.333333333,me", f"{expected},", "v.mp4,13,1234.5678,you"]
+    assert path.read_text().splitlines()[1:] == lines
+    table.finish(table.kept)
+    assert path.read_text().splitlines()[1:] == lines
+
+
+def test_rows_of_several_processes_stand_in_the_order_of_the_inputs(tmp_path: Path) -> None:
+    sources = [_source(name) for name in ("a.png", "b.mp4", "c.png")]
+    path = tmp_path / "faces.csv"
+    path.write_text("older")
+    ranks = [ResultTable(path, ("x",), sources, is_shared=True) for _ in range(2)]
+    for rank, item in ((0, _item(sources[2])), (1, _item(sources[1], 0)), (1, _item(sources[1], 1)),
+                       (0, _item(sources[0]))):  # fmt: skip
+        ranks[rank].add(item, [{"x": 1.0}])
+    assert path.read_text() == "older"
+    ranks[0].finish([*ranks[0].kept, *ranks[1].kept])
+    starts = [line.rsplit(",", 1)[0] for line in path.read_text().splitlines()[1:]]
+    assert starts == ["a.png,", "b.mp4,0", "b.mp4,1", "c.png,"]
+
+
+def test_a_table_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").mkdir()
+    with pytest.raises(InputError, match=r"x\.csv cannot be written"):
+        ResultTable(tmp_path / "x.csv", (), [], is_shared=False)

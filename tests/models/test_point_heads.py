@@ -46,7 +46,7 @@ def _network(stride: int, activation: str, decoder: str) -> Network:
     torch.manual_seed(0)
     head = PointHead(5, sigma=1.5, activation=activation, stride=stride, decoder=decoder)
     body = nn.Conv2d(3, 5, 5, stride=stride, padding=2)
-    return Network(body, head, stride=stride)
+    return Network(body, head, stride=stride, map_stride=stride)
 
 
 @pytest.mark.parametrize("stride", [1, 4])

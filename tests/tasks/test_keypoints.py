@@ -136,6 +136,24 @@ def test_the_mirrored_look_agrees(sample: Sample, monkeypatch: pytest.MonkeyPatc
     np.testing.assert_allclose(both.points, plain.points, atol=1e-3)
 
 
+def test_heatmaps_lie_over_the_points(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = _task(looks=1)
+    oracle = Oracle(task, np.asarray(sample.labels["points"], np.float64)[30:31].repeat(68, axis=0))
+    oracle.watch(monkeypatch)
+    task.ask({"heatmaps": True})
+    (face,) = task.answer_sample(sample, oracle)
+    assert face.heat is not None
+    assert face.heat.shape == sample.image.shape[:2]
+    rows, columns = np.mgrid[: face.heat.shape[0], : face.heat.shape[1]]
+    middle = [(place * face.heat).sum() / face.heat.sum() for place in (columns, rows)]
+    np.testing.assert_allclose(middle, oracle.points[0], atol=0.2)
+    drawn = task.draw(sample.image, [face])
+    assert (drawn != Keypoints(task.options).draw(sample.image, [replace(face, heat=None)])).any()
+    numbers = Keypoints(KeypointOptions(way="coordinates"))
+    with pytest.raises(UsageError, match="--heatmaps: these weights answer coordinates"):
+        numbers.ask({"heatmaps": True})
+
+
 def test_settling_chooses_the_decoder_and_what_confidence_is_worth(
     sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,10 @@ import csv
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from img2img.data import images
 from img2img.data.formats.point_labels import (
@@ -17,7 +21,7 @@ from img2img.data.formats.point_labels import (
     points_of_cells,
     row_of,
 )
-from img2img.errors import DataError
+from img2img.errors import DataError, InputError
 
 _PEOPLE = r"^(.*[^\W\d_].*)_\d\d(_b)?$"
 """YouTube Faces frames: the person, two digits, and _b for a second video."""
@@ -59,6 +63,22 @@ def read_points_csv(path: Path) -> Labelled:
         picture = picture_named(name, path, where)
         faces.append(Face(name=name, picture=picture, points=points, where=where))
     return Labelled(format="file-name CSV", path=path, faces=faces, people=_PEOPLE)
+
+
+def append_row(path: Path, name: str, points: NDArray[np.floating[Any]]) -> None:
+    """Adds a picture with points (P, 2) to a file, which is made with a header if it is new.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    header = ["image", *(f"{axis}{index}" for index in range(len(points)) for axis in "xy")]
+    cells = ["" if np.isnan(value) else f"{value:.4f}" for value in points.ravel().tolist()]
+    try:
+        is_new = not path.exists()
+        with path.open("a", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([header] * is_new + [[name, *cells]])
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.") from None
 
 
 def rows_of(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from img2img.config import DataOptions
-from img2img.data.formats.kaggle_csv import read_kaggle_csv, write_submission
+from img2img.data.formats.kaggle_csv import (
+    Asked,
+    lookup_beside,
+    picture_rows,
+    read_kaggle_csv,
+    read_lookup,
+    write_submission,
+)
 from img2img.data.formats.points import find_points, pictures_of, point_splits
 from img2img.errors import DataError, InputError
 from img2img.vision.schemas import KAGGLE15, NOSE
@@ -151,30 +158,76 @@ def test_headers_of_something_else_are_refused(tmp_path: Path) -> None:
     assert "has no rows" in refusal(training(tmp_path, []))
 
 
-def test_a_submission_answers_every_row_within_the_picture(tmp_path: Path) -> None:
-    points = np.arange(30, dtype=np.float32).reshape(15, 2)
-    far = points + np.array([0, 90])
-    asked = lookup(tmp_path, (1, "left_eye_center_y"), (2, "nose_tip_x"), (2, "nose_tip_y"))
+def test_a_submission_is_within_the_picture(tmp_path: Path) -> None:
+    table = lookup(tmp_path, (1, "left_eye_center_y"), (2, "nose_tip_x"), (2, "nose_tip_y"))
+    asked = read_lookup(table)
+    assert asked[1] == Asked(row="2", picture=2, feature="nose_tip_x")
+    answers = {1: {"left_eye_center_y": 1.0}, 2: {"nose_tip_x": -3.5, "nose_tip_y": 96.5}}
     out = tmp_path / "submission.csv"
-    n = write_submission(out, asked, {"1": points, "2": far}, KAGGLE15.points)
-    assert n == 3
-    assert out.read_text() == "RowId,Location\n1,1.0000\n2,20.0000\n3,96.0000\n"
+    assert write_submission(out, asked, answers) == []
+    assert out.read_text() == "RowId,Location\n1,1.0000\n2,0.0000\n3,96.0000\n"
 
 
-def test_a_submission_needs_an_answer_for_every_row(tmp_path: Path) -> None:
-    points = np.full((15, 2), 5.0, np.float32)
-    points[10] = np.nan
+def test_rows_without_an_answer_are_left_out_and_given_back(tmp_path: Path) -> None:
+    names = ("nose_tip_x", "nose_tip_y", "chin_x")
+    asked = read_lookup(lookup(tmp_path, *((1, name) for name in names), (2, names[0])))
     out = tmp_path / "submission.csv"
-    for asked, told in {
-        (2, "left_eye_center_x"): "row 2: picture 2 has no answer",
-        (1, "chin_x"): "row 2: 'chin_x' is not among the points",
-        (1, "nose_tip_x"): "row 2: nose_tip_x of picture 1 is missing",
-    }.items():
-        with pytest.raises(DataError, match=told):
-            write_submission(out, lookup(tmp_path, asked), {"1": points}, KAGGLE15.points)
-    table = write(tmp_path, [], ["RowId", "ImageId"], "IdLookupTable.csv")
-    with pytest.raises(DataError, match="has no column FeatureName"):
-        write_submission(out, table, {}, KAGGLE15.points)
-    assert not out.exists()
+    answers = {1: {"nose_tip_x": float("nan"), "nose_tip_y": 5.0}}
+    assert write_submission(out, asked, answers) == [asked[0], asked[2], asked[3]]
+    assert out.read_text() == "RowId,Location\n2,5.0000\n"
     with pytest.raises(InputError, match="cannot be written"):
-        write_submission(tmp_path / "no" / "x.csv", lookup(tmp_path), {}, KAGGLE15.points)
+        write_submission(tmp_path / "no" / "x.csv", asked, {})
+
+
+def test_a_broken_lookup_is_refused(tmp_path: Path) -> None:
+    header = ["RowId", "ImageId", "FeatureName", "Location"]
+    for rows, columns, told in (
+        ([], ["RowId", "ImageId"], "has no column FeatureName"),
+        ([], header, "has no rows"),
+        ([["1", "x", "nose_tip_x", ""]], header, "row 2: it needs RowId, ImageId"),
+        ([["1", "1", "nose_tip_x"], ["2"]], header, "row 3: it needs RowId, ImageId"),
+    ):
+        with pytest.raises(DataError, match=told):
+            read_lookup(write(tmp_path, rows, columns, "IdLookupTable.csv"))
+
+
+def test_a_lookup_belongs_to_pictures_with_ids(tmp_path: Path) -> None:
+    assert lookup_beside(unlabelled(tmp_path)) is None
+    table = lookup(tmp_path, (1, "nose_tip_x"))
+    assert lookup_beside(unlabelled(tmp_path)) == table
+    assert lookup_beside(training(tmp_path)) is None
+    assert lookup_beside(tmp_path / "missing.csv") is None
+
+
+def test_pictures_are_read_one_by_one_and_broken_rows_stand_among_them(tmp_path: Path) -> None:
+    image = cells(0)[-1]
+    rows = [["7", image], ["8", f"{image} 0"], ["x", image], ["7", image], ["9"], ["10", image]]
+    found = list(picture_rows(write(tmp_path, rows, ["ImageId", "Image"], "test.csv")))
+    assert [row.number for row in found] == [7, 8, None, 7, None, 10]
+    told = ["", "has 9217 pixels", "'x' is no whole number", "7 is there already", "1 columns", ""]
+    for number, (row, words) in enumerate(zip(found, told, strict=True), start=2):
+        assert (row.pixels is None) == bool(words)
+        assert words in row.problem
+        assert not words or f"test.csv, row {number}: " in row.problem
+    assert found[0].pixels is not None
+    assert (found[0].pixels == pixels(0)[..., None]).all()
+    assert found[0].pixels.shape == (96, 96, 3)
+
+
+def test_rows_without_an_id_are_counted(tmp_path: Path) -> None:
+    assert [row.number for row in picture_rows(training(tmp_path))] == [1, 2, 3, 4]
+
+
+def test_a_file_that_ends_in_the_middle_of_a_quote_keeps_what_was_read(tmp_path: Path) -> None:
+    path = unlabelled(tmp_path)
+    path.write_text(path.read_text() + '4,"' + "0 " * 70_000)
+    *good, last = picture_rows(path)
+    assert [row.number for row in good] == [1, 2, 3]
+    assert "The rows behind it are not read." in last.problem
+
+
+def test_other_files_have_no_pictures(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no column Image"):
+        list(picture_rows(lookup(tmp_path)))
+    with pytest.raises(DataError, match="has no rows"):
+        list(picture_rows(write(tmp_path, [], ["ImageId", "Image"], "test.csv")))
