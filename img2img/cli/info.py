@@ -24,6 +24,10 @@ def info(
         ),
     ],
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    filters: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw the filters of the first convolution."),
+    ] = None,
 ) -> None:
     """Show what weights know of themselves: task, network, options, how good they are.
 
@@ -32,6 +36,8 @@ def info(
     """
     from img2img.cli.console import print_table, write_json
 
+    if filters is not None:
+        _draw_filters(weights, filters)
     facts = _facts(weights)
     if json:
         write_json(facts, "-")
@@ -56,6 +62,30 @@ def _facts(weights: str) -> dict[str, Any]:
         "files": [_file(path) for path in (files.onnx, files.safetensors) if path is not None],
         "card": str(note) if note is not None and note.is_file() else None,
     }
+
+
+def _draw_filters(weights: str, path: Path) -> None:
+    """Writes the picture of the first convolution on three channels.
+
+    Raises:
+        WeightsError: there is no .safetensors, or no such convolution.
+    """
+    from torch import nn
+
+    from img2img.errors import WeightsError
+    from img2img.inference.torch_session import load_network
+    from img2img.inference.writers import write_picture
+    from img2img.report.filters import filter_sheet
+
+    files, _ = _find(weights)
+    if files.safetensors is None:
+        raise WeightsError(f"--filters needs the .safetensors file of {files.name}.")
+    network = load_network(files.safetensors, _card(files, weights))
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d) and layer.in_channels == 3:
+            write_picture(path, filter_sheet(layer.weight.detach().numpy()))
+            return
+    raise WeightsError(f"{files.name} has no convolution on the picture's three channels.")
 
 
 def _find(weights: str) -> "tuple[WeightsFiles, bool]":

@@ -54,16 +54,9 @@ def given(**questions: Any) -> dict[str, Any]:
 
 def attach_companion(task: "Task[Any, Any]", *, engine: str, device: str) -> None:
     """Lets the task's companion look at pictures first, where what is asked needs that."""
-    if not task.wants_first_look:
-        return
-    from img2img.inference.predictor import Predictor
-    from img2img.inference.session import task_of
+    from img2img.inference.predictor import attach
 
-    weights = None if task.asked.finder == "shipped" else task.asked.finder
-    session = opened(task.companion, weights, engine=engine, device=device)
-    companion = task_of(session.card, task.companion)
-    predictor = Predictor(companion, session, outputs=companion.result_outputs)
-    task.first_look = predictor.run
+    attach(task, lambda name, weights: opened(name, weights, engine=engine, device=device))
 
 
 def chosen_samples(

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,15 +27,17 @@ from img2img import __version__
 from img2img.config import Layer
 from img2img.data.images import write
 from img2img.data.loader import Loader
+from img2img.data.sample import Image
 from img2img.data.synth.textures import draw_texture
 from img2img.engine.events import JsonLines
 from img2img.engine.run import Plan, prepare, resolve
 from img2img.engine.runtime import Runtime
 from img2img.engine.trainer import Batch, Trainer
 from img2img.errors import RunError
-from img2img.inference.predictor import Predictor
-from img2img.inference.session import open_session, task_of
+from img2img.inference.predictor import Predictor, attach
+from img2img.inference.session import Session, open_session, task_of
 from img2img.inference.weights import find_weights
+from img2img.tasks.base import Task
 
 PHOTO_SIZE = (480, 640)
 _READY_BATCHES = 8
@@ -294,9 +297,13 @@ def bench_predict(
     Raises:
         WeightsError: the weights cannot be used, or none ship for the task.
     """
-    session = open_session(find_weights(weights, task), device=device)
-    image = draw_texture(np.random.default_rng(0), *PHOTO_SIZE)
+    def opened(name: str, given: str | None) -> Session:
+        return open_session(find_weights(given, name), device=device)
+
+    session = opened(task, weights)
     loaded = task_of(session.card, task, allow_python=True)
+    image = _photo(loaded)
+    attach(loaded, opened)
     predictor = Predictor(loaded, session, outputs=loaded.result_outputs)
     predictor.run(image)
     times_ms = [_timed_answers(predictor, image, n_pictures) for _ in range(repeats)]
@@ -308,6 +315,16 @@ def bench_predict(
         processes = {"predict": command, "import_torch": ["-c", "import torch"]}
         figures = costs_of(processes, repeats=repeats, folder=Path(folder))
     return [*figures, figure("session_ms", times_ms)]
+
+
+def _photo(task: Task[Any, Any]) -> Image:
+    """A picture (480, 640, 3) with one of the task's own generated ones in the middle."""
+    height, width = PHOTO_SIZE
+    photo = draw_texture(np.random.default_rng(0), height, width)
+    shown = task.generate(1, size=height, seed=0)["test"][0].image
+    left = (width - height) // 2
+    photo[:, left : left + height] = shown
+    return photo
 
 
 def _timed_answers(predictor: Predictor, image: np.ndarray, n_pictures: int) -> float:

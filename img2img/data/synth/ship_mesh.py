@@ -10,26 +10,41 @@ from numpy.typing import NDArray
 
 Points = NDArray[Any]
 
+_NO_AREA = 1e-12
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mesh:
     """Triangles: their `corners` (T, 3, 3), counter-clockwise from outside, unit `normals` at the
-    corners (T, 3, 3), and the number of the `material` of each, (T,)."""
+    corners (T, 3, 3), the number of the `material` of each, (T,), and the `pivot` of each (T, 3):
+    the point from which its part grows."""
 
     corners: Points
     normals: Points
     material: NDArray[np.intp]
+    pivot: Points
 
     def mirrored(self, axis: int, middle: float = 0.0) -> Self:
         """The mirror image at the plane where coordinate `axis` is `middle`."""
         sign = np.where(np.arange(3) == axis, -1.0, 1.0)
-        corners, normals = self.corners * sign, self.normals * sign
-        corners[..., axis] += 2 * middle
-        return replace(self, corners=corners[:, ::-1], normals=normals[:, ::-1])
+        shift = np.where(np.arange(3) == axis, 2 * middle, 0.0)
+        return replace(
+            self,
+            corners=(self.corners * sign + shift)[:, ::-1],
+            normals=(self.normals * sign)[:, ::-1],
+            pivot=self.pivot * sign + shift,
+        )
 
     def moved(self, *shift: float) -> Self:
         """The same, moved by x, y and z."""
-        return replace(self, corners=self.corners + shift)
+        return replace(self, corners=self.corners + shift, pivot=self.pivot + shift)
+
+    def part(self, chosen: NDArray[np.bool_]) -> Self:
+        """The chosen triangles (T,)."""
+        return replace(
+            self, corners=self.corners[chosen], normals=self.normals[chosen],
+            material=self.material[chosen], pivot=self.pivot[chosen],
+        )  # fmt: skip
 
 
 def joined(meshes: Iterable[Mesh]) -> Mesh:
@@ -39,6 +54,7 @@ def joined(meshes: Iterable[Mesh]) -> Mesh:
         corners=np.concatenate([part.corners for part in parts]),
         normals=np.concatenate([part.normals for part in parts]),
         material=np.concatenate([part.material for part in parts]),
+        pivot=np.concatenate([part.pivot for part in parts]),
     )
 
 
@@ -58,11 +74,12 @@ def loft(rings: Points, material: int, *, smooth: bool = False) -> Mesh:
     normals = np.repeat(_flat_normals(corners)[:, None], 3, axis=1)
     if smooth:
         normals[: -2 * rings.shape[1]] = _halves(bends)
-    mesh = Mesh(corners=corners, normals=normals, material=np.full(len(corners), material))
-    real = np.linalg.norm(np.cross(*_edges(corners)), axis=1) > 1e-12
+    real = np.linalg.norm(np.cross(*_edges(corners)), axis=1) > _NO_AREA
+    corners, normals = corners[real], normals[real]
     mesh = Mesh(
-        corners=corners[real], normals=normals[real], material=np.full(int(real.sum()), material)
-    )
+        corners=corners, normals=normals, material=np.full(len(corners), material),
+        pivot=np.zeros((len(corners), 3)),
+    )  # fmt: skip
     return mesh if _volume(corners) > 0 else _inside_out(mesh)
 
 
@@ -109,7 +126,7 @@ def _edges(corners: Points) -> tuple[Points, Points]:
 def _flat_normals(corners: Points) -> Points:
     """(T, 3) unit normals of triangles, those without area excepted."""
     normals = np.cross(*_edges(corners))
-    lengths: Points = np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    lengths: Points = np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), _NO_AREA)
     return normals / lengths
 
 
@@ -118,7 +135,7 @@ def _ring_normals(rings: Points) -> Points:
     around = np.roll(rings, -1, axis=1) - np.roll(rings, 1, axis=1)
     along = np.gradient(rings, axis=0)
     normals = np.cross(along, around)
-    lengths: Points = np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+    lengths: Points = np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), _NO_AREA)
     return normals / lengths
 
 

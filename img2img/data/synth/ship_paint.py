@@ -5,6 +5,7 @@ All four stand in one atlas below each other.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import cv2
@@ -21,7 +22,8 @@ Field = NDArray[Any]
 TEXEL = 0.0009
 """Side of an atlas' pixel in model units: finer than what a frame of 256² shows."""
 
-_PLAIN = 128
+PLAIN = 128
+"""The factor 1 in an atlas."""
 _LOW = np.array([-0.16, -0.186, -0.038])
 _SPAN = np.array([0.32, 0.354, 0.076])
 _VIEWS = ((0, 1), (0, 1), (1, 2), (0, 2))
@@ -66,8 +68,7 @@ def paint(wear: Wear) -> Paint:
     gloss = np.array([0.12, 0.25, 0.3, 0.05, 0.8, 0.3])
     if wear.materials is not None:
         colours, gloss = _varied(wear.materials, colours, gloss)
-    atlas = np.full((_ROWS[-1], _WIDTH, 3), _PLAIN, np.uint8)
-    _structure(atlas)
+    atlas = _structure().copy()
     if wear.panels is not None:
         _panels(atlas, wear.panels)
     if wear.with_stripes:
@@ -84,15 +85,15 @@ def sides(mesh: Mesh) -> NDArray[np.intp]:
     return np.select([axis == 0, axis == 1, normal[:, 2] < 0], [2, 3, 1], 0)
 
 
-def look_up(atlas: Image, points: Field, side: NDArray[np.intp]) -> Field:
-    """(P, 3) float32 factors about 1 at model points (P, 3) that lie on these sides (P,)."""
-    texels = (points - _LOW) * (1 / TEXEL)
-    views = np.array(_VIEWS)
-    numbers = np.arange(len(points))
-    across = texels[numbers, views[side, 0]].astype(np.intp).clip(0, _WIDTH - 1)
-    down = texels[numbers, views[side, 1]].astype(np.intp)
-    down = down.clip(0, np.diff(_ROWS)[side] - 1) + _ROWS[side]
-    return atlas[down, across].astype(np.float32) * np.float32(1 / _PLAIN)
+def texels(points: Field, side: NDArray[np.intp]) -> Field:
+    """(T, K, 2) across and down in the atlas, a pixel's middle at + 0.5, of model points (T, K, 3)
+    on these sides (T,)."""
+    scaled = (points - _LOW) * (1 / TEXEL)
+    views = np.array(_VIEWS)[side]
+    placed: Field = np.take_along_axis(scaled, views[:, None, :], axis=2)
+    placed = placed.clip(0.5, (np.array(_SIZES) - 0.5)[side][:, None])
+    placed[..., 1] += _ROWS[side][:, None]
+    return placed
 
 
 # ----------------------------------------------------------------------------------- materials
@@ -126,13 +127,13 @@ def _texels(side: int, points: Any) -> NDArray[np.int32]:
 
 def _outline(picture: Image, side: int, points: Any, level: float) -> None:
     """A closed thin line; `level` is a factor."""
-    cv2.polylines(picture, [_texels(side, points)], True, (level * _PLAIN,) * 3, 1, cv2.LINE_AA, 4)
+    cv2.polylines(picture, [_texels(side, points)], True, (level * PLAIN,) * 3, 1, cv2.LINE_AA, 4)
 
 
 def _filled(picture: Image, side: int, points: Any, factor: Any) -> None:
     """A polygon that multiplies what is under it by `factor`, a number or (3,)."""
     corners = _texels(side, points)
-    colour = np.clip(np.broadcast_to(factor, 3) * _PLAIN, 0, 255).tolist()
+    colour = np.clip(np.broadcast_to(factor, 3) * PLAIN, 0, 255).tolist()
     cv2.fillPoly(picture, [corners], colour, cv2.LINE_AA, 4)
 
 
@@ -143,8 +144,10 @@ def _rect(x0: float, y0: float, x1: float, y1: float) -> Field:
 _FLIP = np.array([-1, 1])
 
 
-def _structure(atlas: Image) -> None:
-    """The lines and dark places of the blueprint."""
+@cache
+def _structure() -> Image:
+    """An atlas with the lines and dark places of the blueprint."""
+    atlas = np.full((_ROWS[-1], _WIDTH, 3), PLAIN, np.uint8)
     for side in (0, 1):
         picture = atlas[_rows(side)]
         for turn in (1, _FLIP):
@@ -172,6 +175,7 @@ def _structure(atlas: Image) -> None:
         for z in (-0.0137, 0.0155):
             _filled(front, 3, _rect(x - 0.0135, z - 0.0007, x + 0.0135, z + 0.0007), 3.5)
             _filled(front, 3, _rect(x - 0.0007, z - 0.0135, x + 0.0007, z + 0.0135), 3.5)
+    return atlas
 
 
 def _panels(atlas: Image, rng: Rng) -> None:
@@ -194,11 +198,10 @@ def _panels(atlas: Image, rng: Rng) -> None:
 def _dirty(atlas: Image, rng: Rng) -> Image:
     """The atlas under soot and scratches: soft noise of two sizes, drawn out along y."""
     height, width = atlas.shape[:2]
-    grime = np.zeros((height, width), np.float32)
-    for cells, share in (((24, 40), 0.12), ((110, 160), 0.10)):
-        noise = rng.standard_normal(cells, np.float32) * np.float32(share * rng.uniform(0, 1))
-        grime += cv2.resize(noise, (width, height))
-    levels = cv2.convertScaleAbs(np.exp(grime), alpha=100)
+    grime = rng.standard_normal((24, 40), np.float32) * np.float32(rng.uniform(0, 0.12))
+    grime = cv2.resize(grime, (160, 110))
+    grime += rng.standard_normal(grime.shape, np.float32) * np.float32(rng.uniform(0, 0.1))
+    levels = cv2.resize(cv2.convertScaleAbs(np.exp(grime), alpha=100), (width, height))
     stained: Any = cv2.multiply(atlas, cv2.merge((levels, levels, levels)), scale=0.01)
     return np.asarray(stained, np.uint8)
 

@@ -67,25 +67,28 @@ class _Rows:
 def _rows(flat: Field, nearness: Field, size: tuple[int, int]) -> _Rows:
     """All rows of all triangles that show their front."""
     height, width = size
-    (ax, ay), (bx, by), (cx, cy) = np.moveaxis(flat, 0, 2)
-    area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-    first = np.maximum(np.ceil(flat[..., 1].min(1)), 0).astype(np.int64)
-    last = np.minimum(np.ceil(flat[..., 1].max(1)), height).astype(np.int64)
-    kept = np.flatnonzero((area < 0) & (last > first))
-    n_rows = (last - first)[kept]
-    triangle = np.repeat(kept, n_rows)
-    y = np.arange(n_rows.sum()) - np.repeat(np.cumsum(n_rows) - n_rows - first[kept], n_rows)
+    one, two = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
+    area = one[:, 0] * two[:, 1] - two[:, 0] * one[:, 1]
+    low, high = flat.min(1), flat.max(1)
+    met = ((high > -0.5) & (low < (width, height))).all(1)
+    first = np.maximum(np.ceil(low[:, 1]), 0).astype(np.int64)
+    last = np.minimum(np.ceil(high[:, 1]), height).astype(np.int64)
+    kept = np.flatnonzero(met & (area < 0) & (last > first))
+    flat, nearness, area, one, two = (each[kept] for each in (flat, nearness, area, one, two))
+    first, last = first[kept], last[kept]
+    n_rows = last - first
+    triangle = np.repeat(np.arange(len(kept)), n_rows)
+    y = np.arange(n_rows.sum()) - np.repeat(np.cumsum(n_rows) - n_rows - first, n_rows)
     left, right = _ends(flat, triangle, y)
     begin = np.clip(np.ceil(left), 0, width).astype(np.int64)
     count = np.maximum(np.clip(np.ceil(right), 0, width).astype(np.int64) - begin, 0)
-    rise_b, rise_c = (nearness[:, 1:] - nearness[:, :1]).T
-    area = np.where(area < 0, area, -1.0)
-    slope_x = (rise_b * (cy - ay) - rise_c * (by - ay)) / area
-    slope_y = (rise_c * (bx - ax) - rise_b * (cx - ax)) / area
-    origin = nearness[:, 0] - slope_x * ax - slope_y * ay
+    rises = (nearness[:, 1:] - nearness[:, :1]).T
+    slope_x = (rises[0] * two[:, 1] - rises[1] * one[:, 1]) / area
+    slope_y = (rises[1] * one[:, 0] - rises[0] * two[:, 0]) / area
+    origin = nearness[:, 0] - slope_x * flat[:, 0, 0] - slope_y * flat[:, 0, 1]
     at_begin = origin[triangle] + slope_x[triangle] * begin + slope_y[triangle] * y
     return _Rows(
-        triangle=triangle,
+        triangle=kept[triangle],
         start=y * width + begin,
         count=count,
         nearness=at_begin,

@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 from math import ceil, floor
-from typing import Any, Self
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from img2img.data.synth.ship_light import Light
 from img2img.data.synth.ship_mesh import Mesh
-from img2img.data.synth.ship_paint import Paint, look_up, sides
-from img2img.data.synth.ship_pose import EYE_Z, Matrix, Rng, to_camera
+from img2img.data.synth.ship_paint import PLAIN, Paint, sides, texels
+from img2img.data.synth.ship_pose import Matrix, to_camera
 from img2img.data.synth.ship_raster import Seen, rasterise
 
 Field = NDArray[Any]
@@ -30,46 +31,6 @@ class View:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Light:
-    """Lamps far away and the sky around, in the world: `towards` (L, 3) are unit vectors to the
-    lamps of `colours` (L, 3); `above` and `below` (3,) is what comes from all of the sky along
-    `up` (3,) and against it."""
-
-    towards: Field
-    colours: Field
-    up: Field
-    above: Field
-    below: Field
-    sharpness: float = 24.0
-
-    @classmethod
-    def studio(cls) -> Self:
-        """A soft white light from behind the camera, above it."""
-        towards = np.array([[-0.35, 0.55, 0.75], [0.7, -0.2, 0.55]])
-        return cls(
-            towards=towards / np.linalg.norm(towards, axis=1, keepdims=True),
-            colours=np.array([[0.42, 0.42, 0.42], [0.14, 0.14, 0.15]]),
-            up=np.array([0, 0.6, 0.8]), above=np.full(3, 0.56), below=np.full(3, 0.34),
-        )  # fmt: skip
-
-    @classmethod
-    def random(cls, rng: Rng) -> Self:
-        """One to three lamps, mostly on the camera's side, of almost white light."""
-        n = int(rng.integers(1, 4))
-        towards = rng.standard_normal((n, 3))
-        towards[:, 2] = np.abs(towards[:, 2]) if rng.random() < 0.8 else towards[:, 2]
-        up = rng.standard_normal(3)
-        strength = rng.uniform(0.15, 0.75) / np.arange(1, n + 1)[:, None]
-        sky = rng.uniform(0.25, 0.65) * np.exp(rng.normal(0, 0.08, 3))
-        return cls(
-            towards=towards / np.linalg.norm(towards, axis=1, keepdims=True),
-            colours=strength * np.exp(rng.normal(0, 0.1, (n, 3))),
-            up=up / np.linalg.norm(up), above=sky, below=sky * rng.uniform(0.35, 0.95),
-            sharpness=float(np.exp(rng.uniform(1.8, 4.2))),
-        )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
     """A window of the picture: where it lies, colours (h, w, 3) float32 times cover, and the
     cover (h, w, 1) in 0…1."""
@@ -78,6 +39,17 @@ class Cut:
     columns: slice
     colours: Field
     cover: Field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """A mesh in a fine grid of `width` points: the corners there (T, 3, 2), their 1 / depth
+    (T, 3), and what is `seen` of it."""
+
+    flat: Field
+    nearness: Field
+    width: int
+    seen: Seen
 
 
 def visible_share(mesh: Mesh, view: View) -> float:
@@ -109,10 +81,10 @@ def render(mesh: Mesh, view: View, paint: Paint, light: Light) -> Cut | None:
     seen = rasterise(fine, nearness, (height, width))
     if not len(seen.place):
         return None
-    spots = np.stack([seen.place % width, seen.place // width], axis=1)
-    pixels = (spots - (FINE - 1) / 2) / FINE + (left, top)
+    grid = Grid(flat=fine, nearness=nearness, width=width, seen=seen)
+    colours = _colours(mesh, grid, paint, light.seen_from(view.pose))
     canvas = np.zeros((height * width, 4), np.float32)
-    canvas[seen.place, :3] = _shaded(mesh, view, paint, light, (seen, pixels, spots, fine))
+    canvas[seen.place, :3] = colours
     canvas[seen.place, 3] = 1
     small: Any = cv2.resize(
         canvas.reshape(height, width, 4), (right - left, bottom - top),
@@ -130,3 +102,49 @@ def _flat(mesh: Mesh, view: View) -> tuple[Field, Field]:
     nearness = 1 / np.maximum(seen[:, 2:], _NEAREST)
     flat = seen[:, :2] * nearness
     return flat.reshape(-1, 3, 2), nearness.reshape(-1, 3)
+
+
+def _corner_values(mesh: Mesh, paint: Paint, light: Light) -> Field:
+    """(T, 3, 6) at the corners: the colour under the light, highlights, and the place in the
+    atlas. `light` is in the model frame."""
+    matter, shine = light.on(mesh.corners, mesh.normals)
+    matter *= paint.colours[mesh.material][:, None]
+    shine *= paint.gloss[mesh.material][:, None]
+    return np.concatenate([matter, shine[..., None], texels(mesh.corners, sides(mesh))], axis=2)
+
+
+def _colours(mesh: Mesh, grid: Grid, paint: Paint, light: Light) -> Field:
+    """(P, 3) float32 of what is seen in a grid. `light` is in the model frame."""
+    seen = grid.seen
+    drawn = np.zeros(len(mesh.corners), bool)
+    drawn[seen.triangle] = True
+    number = (np.cumsum(drawn) - 1)[seen.triangle]
+    # What is linear on the surface is, times 1 / depth, linear on the screen.
+    values = _corner_values(mesh.part(drawn), paint, light) * grid.nearness[drawn][..., None]
+    y, x = np.divmod(seen.place, grid.width)
+    planes = _interpolated(grid.flat[drawn], values, number, x, y)
+    planes *= (1 / seen.nearness).astype(np.float32)
+    across, down = planes[4:].astype(np.intp)
+    factors = paint.atlas[down, across].T * np.float32(1 / PLAIN)
+    colours: Field = (planes[:3] * factors + planes[3]).T
+    return colours
+
+
+def _interpolated(flat: Field, values: Field, number: Field, x: Field, y: Field) -> Field:
+    """(K, P) float32: what varies linearly over triangles with corners (T, 3, 2) and values
+    (T, 3, K) there, in the triangles of these numbers (P,) at x and y (P,)."""
+    one, two = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
+    area = one[:, 0] * two[:, 1] - two[:, 0] * one[:, 1]
+    rise_one, rise_two = values[:, 1] - values[:, 0], values[:, 2] - values[:, 0]
+    slope_x = (rise_one * two[:, 1:] - rise_two * one[:, 1:]) / area[:, None]
+    slope_y = (rise_two * one[:, :1] - rise_one * two[:, :1]) / area[:, None]
+    x, y = (x - flat[number, 0, 0]).astype(np.float32), (y - flat[number, 0, 1]).astype(np.float32)
+    start, across, down = (
+        np.take(np.ascontiguousarray(table.T, np.float32), number, axis=1)
+        for table in (values[:, 0], slope_x, slope_y)
+    )
+    across *= x
+    down *= y
+    start += across
+    start += down
+    return start
