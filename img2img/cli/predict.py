@@ -107,7 +107,9 @@ def predict(
     sources = find_sources(inputs)
     # The options may name Python code, which only the truth runs, and no prediction asks for it.
     loaded = task_of(session.card, task, allow_python=True)
-    loaded.ask(given(face_box=face_box, whole_image=whole_image, finder=finder, flip=flip, heatmaps=heatmaps))
+    asked = given(face_box=face_box, whole_image=whole_image, finder=finder, flip=flip,
+                  heatmaps=heatmaps)  # fmt: skip
+    loaded.ask(asked)
     if loaded.columns and skip_existing:
         raise UsageError(f"--skip-existing goes by pictures, but {task} gives rows: leave it out.")
     attach_companion(loaded, engine=engine, device=device)
