@@ -63,7 +63,7 @@ def check_groups(text: str) -> tuple[str, str]:
         UsageError: the text has another form, or the pattern has no group.
     """
     kind, colon, argument = text.partition(":")
-    plain = ("auto", "none", "clusters", "moments")
+    plain = ("auto", "none", "clusters", "moments", "faces")
     if (kind in plain and not colon) or (kind == "column" and argument):
         return kind, argument
     if kind != "pattern":
@@ -232,7 +232,8 @@ class DataOptions:
     groups: str = option(
         "auto",
         "What no division tears apart: auto (column `group` of groups.csv, if it is there), none, "
-        "clusters (pictures that look alike), moments (those whose labels are alike as well), "
+        "clusters (pictures that look alike), moments (those whose labels are alike as well), faces "
+        "(people, and faces that look alike), "
         "column:NAME or pattern:REGEX (its first group).",
         check=check_groups,
     )

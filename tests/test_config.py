@@ -41,6 +41,8 @@ def _values(hint: Any, metadata: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(["90s", "10m", "1.5h"])
     if metadata["check"] is check_groups:
         return st.sampled_from(["auto", "none", "clusters", "column:scene", r"pattern:^(\w+)_"])
+    if get_origin(hint) is tuple:
+        return st.lists(st.sampled_from(["^a/:2", "b:3"]), min_size=1, max_size=2).map(tuple)
     low, high = metadata["low"], metadata["high"]
     return {
         bool: st.booleans(),
@@ -76,11 +78,17 @@ def test_a_configuration_survives_json(values: dict[str, dict[str, Any]]) -> Non
             assert config.origins[f"{group}.{name}"] == "file"
 
 
+def _as_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return "none" if value is None else str(value)
+
+
 @settings(deadline=None)
 @given(values=layers())
 def test_text_of_a_flag_means_the_same_as_the_value(values: dict[str, dict[str, Any]]) -> None:
     pairs = [
-        f"{group}.{name}={'none' if value is None else value}"
+        f"{group}.{name}={_as_text(value)}"
         for group, options in values.items()
         for name, value in options.items()
     ]

@@ -20,7 +20,7 @@ from img2img.data.images import _format as format_of
 from img2img.data.sample import Image
 from img2img.data.split import PARTS
 from img2img.errors import InputError
-from img2img.vision.schemas import Schema
+from img2img.vision.schemas import SCHEMAS, Schema
 from img2img.vision.shape_check import ShapeFindings, compare_shapes, mirrored_sides
 
 _SMALLEST_FACE_PX = 20
@@ -303,9 +303,10 @@ def _mean_problem(findings: ShapeFindings, schema: Schema) -> str:
     )
     if eyes and mouth and findings.mean[mouth, 1].mean() < findings.mean[eyes, 1].mean():
         return "most faces are upside down: turn the pictures, and their points with them."
+    own = "" if schema.name in SCHEMAS else "; or write each pair of the schema as right, left"
     return (
         "left and right look swapped in most faces: exchange them (the right eye is the person's "
-        "own, on the left of the picture), or write each pair of the schema as right, left."
+        f"own, on the left of the picture){own}."
     )
 
 

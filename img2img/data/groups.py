@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from img2img.config import DataOptions, check_groups
 from img2img.data import images
-from img2img.errors import DataError, InputError
+from img2img.errors import DataError, InputError, UsageError
 
 GROUPS_FILE = "groups.csv"
 
@@ -48,7 +48,7 @@ def group_names(
 
     Raises:
         DataError: `groups.csv` or, for clusters, a picture is unreadable, or a column is missing.
-        UsageError: `data.groups` has no known form.
+        UsageError: `data.groups` has no known form, or does not fit these data.
     """
     kind, argument = check_groups(data.groups)
     if not ids:
@@ -60,6 +60,8 @@ def group_names(
         by_layout = layouts() if layouts and kind == "moments" else None
         found = _clusters(_thumbnails(paths), by_layout)
         names = [ids[first] for first in found]
+    elif kind == "faces":
+        raise UsageError("data.groups=faces compares faces with points: these data have none.")
     elif kind == "none":
         names = [None] * len(ids)
     else:

@@ -61,7 +61,8 @@ def solved(matrices: Floats, vectors: Floats) -> Floats:
     gives what is not finite, and no exception that would stop the other points."""
     (a, b), (c, d) = np.moveaxis(matrices, (-2, -1), (0, 1))
     x, y = vectors[..., 0], vectors[..., 1]
-    return np.stack([d * x - b * y, a * y - c * x], axis=-1) / (a * d - b * c)[..., None]
+    found: Floats = np.stack([d * x - b * y, a * y - c * x], axis=-1) / (a * d - b * c)[..., None]
+    return found
 
 
 def _polynomial(xy: Floats, coefficients: Sequence[float]) -> Floats:

@@ -3,39 +3,32 @@
 A pose is an object-to-world matrix (4, 4), right-handed, for column vectors; `camera` documents the
 frames of reference and `rigid` the steps (rotation, then translation) that covariances speak of.
 
-Perspective-n-point: SQPnP starts, Levenberg–Marquardt ends, with residuals in units of each point's
-own deviation. Sources: Terzakis, Lourakis: A consistently fast and globally optimal solution to the
-perspective-n-point problem, ECCV 2020; Marquardt 1963, damped by the diagonal as in Moré 1978;
-Torr, Zisserman: MLESAC, CVIU 2000 (subsets judged by a robust cost); Schweighofer, Pinz: Robust
-pose estimation from a planar target, PAMI 2006 (the second minimum).
+Sources: Schweighofer, Pinz: Robust pose estimation from a planar target, PAMI 2006 (the second
+minimum); the rest is told where it stands.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import combinations, islice
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from img2img.vision.camera import Camera
-from img2img.vision.rigid import Floats, rotation_vector, skew, stepped
+from img2img.vision.pnp import LEAST_POINTS, Seen, best_pose, information, refined
+from img2img.vision.rigid import Floats, rotation_vector
 
+Bools = NDArray[np.bool_]
 Coordinates = NDArray[np.floating[Any]]
 
 BOX = np.array([[-0.156, -0.182, -0.032], [0.156, 0.163, 0.034]])
-"""(2, 3): the least and greatest x, y, z of the ship, nose at −y, canopy towards +z, in the units of
-the stated frame format."""
+"""(2, 3): the least and greatest x, y, z of the ship in the units of the stated frame format; its
+nose is at −y, its canopy towards +z."""
 CORNERS = np.array([[x, y, z] for z in BOX[:, 2] for y in BOX[:, 1] for x in BOX[:, 0]])
 """(8, 3): the keypoints. z = −0.032 first, then 0.034; within each, y = −0.182, then 0.163; within
 each, x = −0.156, then 0.156."""
 
-LEAST_POINTS = 4
 LEAST_CONFIDENCE = 0.05
 """Points with less are not looked at."""
-OUTLIER = 4.0
-"""In deviations: points farther from where a pose puts them do not belong to it."""
 AMBIGUOUS_WITHIN = 6.0
 """Difference of squared deviations up to which a second pose fits as well: odds of e³ to 1."""
 DISTINCT_DEG = 5.0
@@ -45,11 +38,10 @@ WORST_FIT = 0.08
 a pose is none."""
 WORST_DEVIATION_DEG = 40.0
 """Deviation of the rotation beyond which the points do not determine a pose."""
-_N_SUBSETS = 70
-_N_REFINED = 6
-_N_STEPS = 30
-_MEDIAN = 1.386
-"""Of the squared length of a vector of two standard normal numbers."""
+_N_STEPS_OF_SECOND = 12
+"""Where there is no second minimum, the way back to the first one is long."""
+_LEAST_DEVIATION_PX = 1e-3
+_MOST_CONDITION = 1e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +49,15 @@ class PoseFit:
     """What points say of a pose.
 
     `pose` (4, 4), or None and the `reason` in a sentence. With a pose: `covariance` (6, 6) of a
-    step away from it; `inliers` (P,) bool, the points that it stands on; `reprojection_px`, the root
-    mean square miss of these; `second` (4, 4), the next best pose, if there is one, and `ambiguous`,
-    whether that fits within the noise as well.
+    step away from it (see `rigid`); `inliers` (P,) bool, the points that it stands on;
+    `reprojection_px`, the root mean square miss of these; `second` (4, 4), the next best pose, if
+    there is one, and `ambiguous`, whether that fits within the noise as well.
     """
 
     pose: Floats | None = None
     reason: str | None = None
     covariance: Floats = field(default_factory=lambda: np.full((6, 6), np.nan))
-    inliers: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    inliers: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     reprojection_px: float = float("nan")
     second: Floats | None = None
     ambiguous: bool = False
@@ -102,21 +94,12 @@ def solve_pose(
             `LEAST_CONFIDENCE` are not used. None: 1.
         model: where the points are in the object's frame.
     """
-    weight = np.ones(len(points)) if confidence is None else np.asarray(confidence, np.float64)
-    spread = np.tile(np.eye(2), (len(points), 1, 1)) if covariance is None else covariance
-    seen = _Seen.of(np.asarray(points, np.float64), camera, np.asarray(spread), weight, model)
+    seen = _seen(points, camera, covariance, confidence, model)
     n_usable = int(seen.usable.sum())
     if n_usable < LEAST_POINTS:
         return PoseFit(reason=f"{n_usable} points can be used; a pose needs {LEAST_POINTS}.")
-    poses = _refined(seen, _starts(seen, seen.usable), seen.usable)
-    squares = _squares(seen, poses)
-    inliers = seen.usable
-    if not (squares[0][seen.usable] < OUTLIER**2).all():
-        poses, inliers = _robust(seen, poses)
-        squares = _squares(seen, poses)
-    if not np.isfinite(squares[0][inliers]).all():
-        return PoseFit(reason="every pose that fits the points lies behind the camera.")
-    return _judged(seen, poses[0], inliers, camera, points)
+    found, inliers = best_pose(seen)
+    return _judged(seen, found, inliers, camera)
 
 
 def rotation_error_deg(one: Coordinates, other: Coordinates) -> Floats:
@@ -147,206 +130,73 @@ def box_diameter(model: Coordinates = CORNERS) -> float:
     return float(np.linalg.norm(model[:, None] - model[None], axis=-1).max())
 
 
-# ---- inside: B poses are refined side by side, in the camera's frame; points stand at depth 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """Model (P, 3), points (P, 2) at depth 1, the roots (P, 2, 2) of their precisions, which turn
-    residuals into deviations, and which points are usable (P,)."""
-
-    model: Floats
-    xy: Floats
-    whiten: Floats
-    usable: NDArray[np.bool_]
-
-    @classmethod
-    def of(
-        cls, points: Floats, camera: Camera, spread: Floats, weight: Floats, model: Floats
-    ) -> "_Seen":
-        xy = camera.normalised(points)
-        usable = np.isfinite(xy).all(axis=1) & (weight >= LEAST_CONFIDENCE)
-        usable &= np.isfinite(spread).all(axis=(1, 2))
-        slope = camera.normalised_slope(np.where(usable[:, None], xy, 0))
-        safe = np.where(usable[:, None, None], spread, np.eye(2)) + 1e-6 * np.eye(2)
-        covariance = slope @ safe @ np.swapaxes(slope, 1, 2)
-        covariance /= np.where(usable, weight, 1.0)[:, None, None]
-        whiten = np.linalg.inv(np.linalg.cholesky(covariance))
-        return cls(model, np.where(usable[:, None], xy, 0), whiten, usable)
-
-
-def _residuals(seen: _Seen, poses: Floats) -> tuple[Floats, Floats]:
-    """(B, P, 2) misses of poses (B, 4, 4) in deviations, infinite behind the camera, and (B, P, 3)
-    the model's points in the camera's frame."""
-    placed = seen.model @ np.swapaxes(poses[:, :3, :3], 1, 2) + poses[:, None, :3, 3]
-    depth = np.where(placed[..., 2:] > 1e-6, placed[..., 2:], np.nan)
-    miss = np.einsum("pij,bpj->bpi", seen.whiten, placed[..., :2] / depth - seen.xy)
-    return np.nan_to_num(miss, nan=np.inf), placed
-
-
-def _squares(seen: _Seen, poses: Floats) -> Floats:
-    """(B, P): squared misses in deviations."""
-    with np.errstate(over="ignore"):
-        return np.asarray(np.square(_residuals(seen, poses)[0]).sum(axis=-1))
-
-
-def _slopes(seen: _Seen, poses: Floats, placed: Floats) -> Floats:
-    """(B, P, 2, 6): how the misses change with a step of the pose."""
-    x, y, z = np.moveaxis(placed, -1, 0)
-    none = np.zeros_like(z)
-    rows = [[1 / z, none, -x / z**2], [none, 1 / z, -y / z**2]]
-    projection = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-    turning = poses[:, None, :3, :3] @ -skew(seen.model)
-    by_step = np.concatenate([projection @ turning, projection], axis=-1)
-    return np.asarray(seen.whiten @ by_step)
-
-
-def _refined(
-    seen: _Seen, poses: Floats, used: NDArray[np.bool_], *, robust: bool = False
-) -> Floats:
-    """Poses (B, 4, 4) at the minima below them of the squared misses of the points `used` or, if
-    `robust`, of Cauchy's log(1 + square); the best first."""
-    damping = np.full(len(poses), 1e-3)
-    misses, placed = _residuals(seen, poses)
-    costs = _costs(misses, used, robust=robust)
-    for _ in range(_N_STEPS):
-        with np.errstate(all="ignore"):
-            weights = used / (1 + np.square(misses).sum(axis=-1)) if robust else 1.0 * used
-            slopes = _slopes(seen, poses, placed)
-            weighted = slopes * np.broadcast_to(weights, misses.shape[:2])[..., None, None]
-            normal = np.nan_to_num(np.einsum("bpij,bpik->bjk", weighted, slopes), posinf=0)
-            pull = np.nan_to_num(np.einsum("bpij,bpi->bj", weighted, misses), posinf=0, neginf=0)
-        ridge = damping[:, None] * np.diagonal(normal, axis1=1, axis2=2) + 1e-12
-        steps = -np.linalg.solve(normal + ridge[..., None] * np.eye(6), pull[..., None])[..., 0]
-        tried = stepped(poses, steps)
-        new_misses, new_placed = _residuals(seen, tried)
-        new_costs = _costs(new_misses, used, robust=robust)
-        better = new_costs < costs
-        damping = np.where(better, damping / 10, damping * 10).clip(1e-9, 1e9)
-        poses = np.where(better[:, None, None], tried, poses)
-        misses = np.where(better[:, None, None], new_misses, misses)
-        placed = np.where(better[:, None, None], new_placed, placed)
-        gained = np.where(better, costs - new_costs, 0)
-        costs = np.where(better, new_costs, costs)
-        settled = (np.abs(steps).max(axis=1) < 1e-9) | ((gained < 1e-10 * costs) & better)
-        if (settled | (damping > 1e6)).all():
-            break
-    return poses[np.argsort(costs, kind="stable")]
-
-
-def _costs(misses: Floats, used: NDArray[np.bool_], *, robust: bool) -> Floats:
-    """(B,) of misses (B, P, 2)."""
-    squares = np.square(misses[:, used]).sum(axis=-1)
-    return np.asarray((np.log1p(squares) if robust else squares).sum(axis=-1))
-
-
-def _starts(seen: _Seen, used: NDArray[np.bool_]) -> Floats:
-    """(B, 4, 4): SQPnP's poses of the points `used`; one ahead of the camera where it has none."""
-    found = cv2.solvePnPGeneric(
-        seen.model[used], seen.xy[used], np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP
-    )
-    poses = []
-    for turn, shift in zip(found[1], found[2], strict=True):
-        pose = np.eye(4)
-        pose[:3, :3], pose[:3, 3] = cv2.Rodrigues(turn)[0], np.ravel(shift)
-        poses.append(pose)
-    if not poses:
-        poses = [np.eye(4)]
-        poses[0][2, 3] = 2 * box_diameter(seen.model)
-    return np.stack(poses)
-
-
-def _robust(seen: _Seen, poses: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """(poses (B, 4, 4), the best first, and the points that belong to it), where some points are
-    wrong: poses of four points each are judged by Cauchy's cost over all."""
-    subsets = [_starts(seen, used) for used in _subsets(seen.usable)]
-    poses = np.concatenate([poses, *subsets])
-    costs = np.log1p(_squares(seen, poses)[:, seen.usable]).sum(axis=1)
-    best = np.argsort(costs, kind="stable")[:_N_REFINED]
-    poses = _refined(seen, poses[best], seen.usable, robust=True)
-    inliers = seen.usable
-    for _ in range(3):
-        squares = _squares(seen, poses[:1])[0]
-        # Points may be worse than they say, all of them: that makes no outliers.
-        noise = max(1.0, float(np.median(squares[seen.usable])) / _MEDIAN)
-        chosen = seen.usable & (squares < OUTLIER**2 * noise)
-        if chosen.sum() < LEAST_POINTS or (chosen == inliers).all():
-            break
-        inliers = chosen
-        poses = _refined(seen, poses[:1], inliers)
-    return poses, inliers
-
-
-def _subsets(usable: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
-    """All sets of four points, or `_N_SUBSETS` random ones where there are more."""
-    indices = np.flatnonzero(usable)
-    every = combinations(indices.tolist(), LEAST_POINTS)
-    if len(indices) > 8:
-        rng = np.random.default_rng(0)
-        every = iter([tuple(rng.choice(indices, 4, replace=False)) for _ in range(_N_SUBSETS)])
-    for chosen in islice(every, _N_SUBSETS):
-        used = np.zeros(len(usable), np.bool_)
-        used[list(chosen)] = True
-        yield used
-
-
-def _judged(
-    seen: _Seen,
-    pose: Floats,
-    inliers: NDArray[np.bool_],
-    camera: Camera,
+def _seen(
     points: Coordinates,
-) -> PoseFit:
-    """What is told of the best pose, or why it is not believed."""
-    misses, placed = _residuals(seen, pose[None])
-    slopes = _slopes(seen, pose[None], placed)[0, inliers].reshape(-1, 6)
-    cost = float(np.square(misses[0, inliers]).sum())
-    noise = max(1.0, cost / max(1, 2 * int(inliers.sum()) - 6))
-    to_world = np.linalg.inv(camera.from_world)
-    found = to_world @ pose
-    pixels = camera.project(seen.model, found)
-    miss_px = float(np.sqrt(np.square(pixels - points)[inliers].sum(axis=1).mean()))
-    size_px = float(np.nan_to_num(np.ptp(pixels, axis=0)).max())
-    if 2 * int(inliers.sum()) <= int(seen.usable.sum()):
-        told = f"{int(inliers.sum())} of {int(seen.usable.sum())}"
-        return PoseFit(reason=f"the points contradict each other: only {told} fit one pose.")
+    camera: Camera,
+    covariance: Coordinates | None,
+    confidence: Coordinates | None,
+    model: Floats,
+) -> Seen:
+    """The points at depth 1, freed of distortion, with the covariances that they have there."""
+    xy = camera.normalised(np.asarray(points, np.float64))
+    spread = np.tile(np.eye(2), (len(xy), 1, 1)) if covariance is None else np.asarray(covariance)
+    weight = np.ones(len(xy)) if confidence is None else np.asarray(confidence, np.float64)
+    weight = np.where(weight >= LEAST_CONFIDENCE, weight, np.nan)[:, None, None]
+    slope = camera.normalised_slope(xy)
+    # A covariance of 0 would be a point without any error.
+    spread = (spread + _LEAST_DEVIATION_PX**2 * np.eye(2)) / weight
+    return Seen.of(model, xy, slope @ spread @ np.swapaxes(slope, 1, 2))
+
+
+def _judged(seen: Seen, found: Floats, inliers: Bools, camera: Camera) -> PoseFit:
+    """What is told of the best pose, in the camera's frame, or why it is not believed."""
+    squares = seen.squares(found[None])[0, inliers]
+    if not np.isfinite(squares).all():
+        return PoseFit(reason="every pose that would fit the points lies behind the camera.")
+    n_points, n_fit = int(seen.usable.sum()), int(inliers.sum())
+    if n_fit < LEAST_POINTS or 2 * n_fit <= n_points:
+        return PoseFit(reason=f"only {n_fit} of {n_points} points fit one pose.")
+    placed = seen.model @ found[:3, :3].T + found[:3, 3]
+    xy = placed[:, :2] / placed[:, 2:]
+    focal = [camera.fx, camera.fy]
+    miss_px = float(np.sqrt(np.square((xy - seen.xy)[inliers] * focal).sum(axis=1).mean()))
+    size_px = box_diameter(seen.model) * max(focal) / placed[inliers, 2].mean()
     if miss_px > WORST_FIT * size_px:
-        return PoseFit(reason=f"no pose fits: the points are {miss_px:.1f} px off on average.")
-    normal = slopes.T @ slopes
-    if np.linalg.cond(normal) > 1e12:
+        return PoseFit(reason=f"no pose fits: the points miss it by {miss_px:.1f} px.")
+    normal = information(seen, found, inliers)
+    if np.linalg.cond(normal) > _MOST_CONDITION:
         return PoseFit(reason="the points determine no pose: they lie on a line or a spot.")
-    covariance = noise * np.linalg.inv(normal)
-    into = np.eye(6)
-    into[3:, 3:] = to_world[:3, :3]
-    covariance = into @ covariance @ into.T
-    second, cost_of_second = _second(seen, pose, inliers)
+    cost = float(squares.sum())
+    noise = max(1.0, cost / max(1, 2 * n_fit - 6))
+    to_world = np.linalg.inv(camera.from_world)
+    turn = np.eye(6)
+    turn[3:, 3:] = to_world[:3, :3]
+    second, cost_of_second = _second(seen, found, inliers)
     fit = PoseFit(
-        pose=found,
-        covariance=covariance,
+        pose=to_world @ found,
+        covariance=noise * turn @ np.linalg.inv(normal) @ turn.T,
         inliers=inliers,
         reprojection_px=miss_px,
         second=None if second is None else to_world @ second,
         ambiguous=cost_of_second - cost < AMBIGUOUS_WITHIN * noise,
     )
-    if fit.rotation_deviation_deg > WORST_DEVIATION_DEG:
-        told = f"{fit.rotation_deviation_deg:.0f}°"
-        return PoseFit(reason=f"the points leave the rotation open, to {told}.")
+    deviation = fit.rotation_deviation_deg
+    if deviation > WORST_DEVIATION_DEG:
+        return PoseFit(reason=f"the points leave the rotation open, by {deviation:.0f}°.")
     return fit
 
 
-def _second(seen: _Seen, pose: Floats, inliers: NDArray[np.bool_]) -> tuple[Floats | None, float]:
-    """(the best pose (4, 4) that is another than `pose`, its squared misses): below the poses that
-    a flat object's depths would be mistaken for, each of its axes taken for the flat one."""
-    sight = pose[:3, 3] / np.linalg.norm(pose[:3, 3])
+def _second(seen: Seen, found: Floats, inliers: Bools) -> tuple[Floats | None, float]:
+    """(the best pose (4, 4) that is another than `found`, its squared misses): below the poses for
+    which a flat object's depths would be mistaken, each of its axes taken for the flat one."""
+    sight = found[:3, 3] / np.linalg.norm(found[:3, 3])
     mirror = np.eye(3) - 2 * np.outer(sight, sight)
-    starts = np.tile(pose, (3, 1, 1))
-    for axis in range(3):
-        starts[axis, :3, :3] = mirror @ pose[:3, :3] @ np.diag(1.0 - 2 * (np.arange(3) == axis))
-    others = _refined(seen, starts, inliers)
-    apart = rotation_error_deg(others, pose) > DISTINCT_DEG
-    costs = _squares(seen, others)[:, inliers].sum(axis=1)
-    return next(
-        ((other, float(cost)) for other, cost, is_other in zip(others, costs, apart, strict=True)
-         if is_other and np.isfinite(cost)),
-        (None, float("inf")),
-    )  # fmt: skip
+    poses = np.tile(found, (3, 1, 1))
+    poses[:, :3, :3] = mirror @ found[:3, :3] @ (np.eye(3) - 2 * np.eye(3)[:, None] * np.eye(3))
+    others = refined(seen, poses, inliers, n_steps=_N_STEPS_OF_SECOND)
+    costs = seen.squares(others)[:, inliers].sum(axis=1)
+    apart = (rotation_error_deg(others, found) > DISTINCT_DEG) & np.isfinite(costs)
+    if not apart.any():
+        return None, float("inf")
+    best = int(apart.argmax())
+    return others[best], float(costs[best])

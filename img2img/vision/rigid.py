@@ -21,10 +21,11 @@ RIGID_WITHIN = 1e-3
 
 def skew(vectors: Floats) -> Floats:
     """(…, 3, 3) whose product with w is the cross product of vectors (…, 3) and w."""
-    x, y, z = np.moveaxis(vectors, -1, 0)
-    none = np.zeros_like(x)
-    rows = [[none, -z, y], [z, none, -x], [-y, x, none]]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    matrices = np.zeros((*vectors.shape, 3))
+    for i, (j, k) in enumerate(((1, 2), (2, 0), (0, 1))):
+        matrices[..., k, j] = vectors[..., i]
+        matrices[..., j, k] = -vectors[..., i]
+    return matrices
 
 
 def rotation(vectors: Floats) -> Floats:

@@ -89,7 +89,7 @@ def compare_shapes(points: Points, schema: Schema) -> ShapeFindings | None:
         usual[outliers] = False
     return ShapeFindings(
         mean=mean, swapped=swapped, turned=turned, farthest=farthest, misses=misses,
-        outliers=outliers,
+        outliers=outliers[np.argsort(-misses[outliers], kind="stable")],
     )  # fmt: skip
 
 
@@ -166,8 +166,7 @@ def _outliers(offsets: Floats, whole: Flags) -> NDArray[np.intp]:
         known = offsets[group & np.isfinite(offsets)]
         if known.size:
             is_far |= group & (offsets > max(_LEAST_OFFSET, _limit(known, _MOST_Z)))
-    worst = np.argsort(-np.nan_to_num(offsets), kind="stable")
-    return worst[is_far[worst]]
+    return np.flatnonzero(is_far)
 
 
 def _limit(values: Floats, z: float) -> float:

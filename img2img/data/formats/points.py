@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from img2img.config import DataOptions, check_groups
 from img2img.data import images
+from img2img.data.face_groups import united_by_faces
 from img2img.data.formats.asf import read_asf
 from img2img.data.formats.coco_keypoints import content_of, is_coco_keypoints, read_coco_keypoints
 from img2img.data.formats.dlib_xml import is_dlib_xml, read_dlib_xml
@@ -152,8 +153,8 @@ def point_splits(found: Found, data: DataOptions, schema: Schema) -> Splits:
 
     Samples of one person stay together, as far as the person is known: `data.groups` says how. If
     that is `auto`, `groups.csv` is asked, then file names that are all as those of IMM (`01-2m`) or
-    of YouTube Faces frames (`First_Last_01`, `First_Last_01_b`). Faces of one picture stay together
-    in any case.
+    of YouTube Faces frames (`First_Last_01`, `First_Last_01_b`). `faces` also keeps faces together
+    that look alike. Faces of one picture stay together in any case.
 
     Raises:
         DataError: the pictures have no points, other points than the schema, or are unreadable.
@@ -190,7 +191,14 @@ def pictures_of(found: Found, data: DataOptions, schema: Schema) -> PointPicture
         UsageError: `data.groups` does not fit.
     """
     faces = faces_of(found, schema)
-    return PointPictures(_index(faces, groups_of(found, data), found.source), faces)
+    by_faces = check_groups(data.groups)[0] == "faces"
+    groups = groups_of(found, replace(data, groups="auto") if by_faces else data)
+    pictures = PointPictures(_index(faces, groups, found.source), faces)
+    if by_faces:
+        groups = united_by_faces(pictures, schema, groups)
+        pairs = zip(pictures.records, groups, strict=True)
+        pictures.records = tuple(replace(record, group=group) for record, group in pairs)
+    return pictures
 
 
 def faces_of(found: Found, schema: Schema) -> dict[str, Face]:

@@ -40,8 +40,8 @@ class Light:
         towards = np.array([[-0.35, 0.55, 0.75], [0.7, -0.2, 0.55]])
         return cls(
             towards=towards / np.linalg.norm(towards, axis=1, keepdims=True),
-            colours=np.array([[0.42, 0.42, 0.42], [0.14, 0.14, 0.15]]),
-            up=np.array([0, 0.6, 0.8]), above=np.full(3, 0.56), below=np.full(3, 0.34),
+            colours=np.array([[0.38, 0.38, 0.37], [0.14, 0.14, 0.14]]),
+            up=np.array([0, 0.6, 0.8]), above=np.full(3, 0.58), below=np.full(3, 0.46),
         )  # fmt: skip
 
     @classmethod
@@ -51,12 +51,12 @@ class Light:
         towards = rng.standard_normal((n, 3))
         towards[:, 2] = np.abs(towards[:, 2]) if rng.random() < 0.8 else towards[:, 2]
         up = rng.standard_normal(3)
-        strength = rng.uniform(0.15, 0.75) / np.arange(1, n + 1)[:, None]
-        sky = rng.uniform(0.25, 0.65) * np.exp(rng.normal(0, 0.08, 3))
+        strength = rng.uniform(0.12, 0.6) / np.arange(1, n + 1)[:, None]
+        sky = rng.uniform(0.35, 0.7) * np.exp(rng.normal(0, 0.08, 3))
         return cls(
             towards=towards / np.linalg.norm(towards, axis=1, keepdims=True),
             colours=strength * np.exp(rng.normal(0, 0.1, (n, 3))),
-            up=up / np.linalg.norm(up), above=sky, below=sky * rng.uniform(0.35, 0.95),
+            up=up / np.linalg.norm(up), above=sky, below=sky * rng.uniform(0.45, 1),
             sharpness=float(np.exp(rng.uniform(1.8, 4.2))),
         )  # fmt: skip
 
@@ -64,11 +64,13 @@ class Light:
         """What falls on matter (T, K, 3), after Lambert, and the strength of highlights (T, K),
         after Blinn, at points with unit normals (T, K, 3)."""
         upward = (normals @ self.up + 1)[..., None] / 2
+        lamps = normals @ self.towards.T
         matter = self.below + upward * (self.above - self.below)
-        matter += np.maximum(normals @ self.towards.T, 0) @ self.colours
+        matter += np.maximum(lamps, 0) @ self.colours
         to_eye = self.eye - points
-        to_eye /= np.linalg.norm(to_eye, axis=-1, keepdims=True)
-        half = to_eye[..., None, :] + self.towards
-        half /= np.linalg.norm(half, axis=-1, keepdims=True) + 1e-6
-        facing = np.maximum(np.einsum("tkc,tklc->tkl", normals, half), 0)
-        return matter, facing**self.sharpness @ self.colours.mean(1)
+        to_eye /= np.sqrt(np.einsum("tkc,tkc->tk", to_eye, to_eye))[..., None]
+        # The half vector's length follows from the angle between lamp and eye.
+        halves = np.sqrt(np.maximum(2 + 2 * (to_eye @ self.towards.T), 1e-6))
+        facing = lamps + np.einsum("tkc,tkc->tk", normals, to_eye)[..., None]
+        shine = np.maximum(facing / halves, 0).astype(np.float32) ** np.float32(self.sharpness)
+        return matter, shine @ self.colours.mean(1)

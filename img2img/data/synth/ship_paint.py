@@ -32,24 +32,34 @@ _SIZES = [tuple(int(_SPAN[axis] / TEXEL) + 1 for axis in view) for view in _VIEW
 _ROWS = np.cumsum([0, *(height for _, height in _SIZES)]).astype(int)
 _WIDTH = max(width for width, _ in _SIZES)
 
+COARSE = 4
+_CLEAN = np.ones((_ROWS[-1] // COARSE + 1, _WIDTH // COARSE + 1), np.float32)
+
 _COLOURS = {
-    Material.HULL: (0.78, 0.765, 0.74),
-    Material.ENGINE: (0.60, 0.60, 0.61),
-    Material.METAL: (0.62, 0.62, 0.63),
-    Material.DARK: (0.20, 0.195, 0.20),
-    Material.GLASS: (0.42, 0.45, 0.50),
-    Material.DROID: (0.50, 0.56, 0.70),
+    Material.HULL: (0.755, 0.75, 0.775),
+    Material.ENGINE: (0.68, 0.68, 0.70),
+    Material.METAL: (0.68, 0.68, 0.70),
+    Material.DARK: (0.24, 0.24, 0.25),
+    Material.GLASS: (0.50, 0.52, 0.55),
+    Material.DROID: (0.56, 0.58, 0.66),
 }
-_RUST = np.array([0.62, 0.22, 0.13])
+_RUST = np.array([0.58, 0.255, 0.20])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paint:
-    """Colours (M, 3) and gloss (M,) of the materials, and the sides' `atlas` (H, W, 3) uint8."""
+    """Colours (M, 3) and gloss (M,) of the materials, the sides' `atlas` (H, W, 3) uint8, and
+    `grime` (H / COARSE, W / COARSE) float32, which multiplies it."""
 
     colours: Field
     gloss: Field
     atlas: Image
+    grime: Field
+
+    def at(self, across: NDArray[np.intp], down: NDArray[np.intp]) -> Field:
+        """(3, P) float32 factors at the atlas' pixels (P,)."""
+        scale = self.grime[down // COARSE, across // COARSE] * np.float32(1 / PLAIN)
+        return self.atlas[down, across].T * scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +83,8 @@ def paint(wear: Wear) -> Paint:
         _panels(atlas, wear.panels)
     if wear.with_stripes:
         _stripes(atlas, wear.stripes, colours[Material.HULL])
-    if wear.panels is not None:
-        atlas = _dirty(atlas, wear.panels)
-    return Paint(colours=colours, gloss=gloss, atlas=atlas)
+    grime = _CLEAN if wear.panels is None else _grime(wear.panels)
+    return Paint(colours=colours, gloss=gloss, atlas=atlas, grime=grime)
 
 
 def sides(mesh: Mesh) -> NDArray[np.intp]:
@@ -181,57 +190,55 @@ def _structure() -> Image:
 def _panels(atlas: Image, rng: Rng) -> None:
     """Further panels, lines and small dark parts, alike on the left and the right or not."""
     alike, strength = rng.random() < 0.5, rng.uniform(0.0, 0.45)
-    for side, n in ((0, 26), (1, 26), (2, 14), (3, 6)):
-        picture = atlas[_rows(side)]
+    for side, most in enumerate((26, 26, 14, 6)):
+        n = int(most * rng.uniform(0.2, 1.2))
         axes = list(_VIEWS[side])
-        low, span = _LOW[axes], _SPAN[axes]
-        for _ in range(int(n * rng.uniform(0.2, 1.2))):
-            corner, extent = low + span * rng.random(2), 0.002 + 0.02 * rng.random(2) ** 2
-            box = _rect(*corner, *(corner + extent))
-            level = np.exp(strength * rng.normal(-0.4, 0.7))
-            draw = _outline if rng.random() < 0.6 else _filled
-            draw(picture, side, box, level)
-            if alike and side != 2:
-                draw(picture, side, box * _FLIP, level)
+        corner = _LOW[axes] + _SPAN[axes] * rng.random((n, 2))
+        extent = 0.002 + 0.02 * rng.random((n, 2)) ** 2
+        boxes = np.stack([corner, corner + extent], axis=1)
+        levels = PLAIN * np.exp(strength * rng.normal(-0.4, 0.7, n)).clip(0, 1.9)
+        weights = np.where(rng.random(n) < 0.6, 1, cv2.FILLED)
+        if alike and side != 2:
+            boxes = np.concatenate([boxes, boxes * _FLIP])
+        picture = atlas[_rows(side)]
+        ends = _texels(side, boxes) // 16
+        for number, (one, other) in enumerate(ends.tolist()):
+            colour, weight = (levels[number % n],) * 3, int(weights[number % n])
+            cv2.rectangle(picture, one, other, colour, weight)
 
 
-def _dirty(atlas: Image, rng: Rng) -> Image:
-    """The atlas under soot and scratches: soft noise of two sizes, drawn out along y."""
-    height, width = atlas.shape[:2]
-    grime = rng.standard_normal((24, 40), np.float32) * np.float32(rng.uniform(0, 0.12))
-    grime = cv2.resize(grime, (160, 110))
+def _grime(rng: Rng) -> Field:
+    """(H, W) float32 factors about 1, a quarter of the atlas' size: soot of two sizes."""
+    height, width = (int(-(-each // COARSE)) for each in (_ROWS[-1], _WIDTH))
+    soot = rng.standard_normal((40, 20), np.float32) * np.float32(rng.uniform(0, 0.12))
+    grime = cv2.resize(soot, (width, height))
     grime += rng.standard_normal(grime.shape, np.float32) * np.float32(rng.uniform(0, 0.1))
-    levels = cv2.resize(cv2.convertScaleAbs(np.exp(grime), alpha=100), (width, height))
-    stained: Any = cv2.multiply(atlas, cv2.merge((levels, levels, levels)), scale=0.01)
-    return np.asarray(stained, np.uint8)
+    return np.exp(grime)
 
 
 # ------------------------------------------------------------------------------------- stripes
 
 _WING_STRIPES = (
-    [[0.1130, 0.0610], [0.1290, 0.0610], [0.1290, 0.0990], [0.1230, 0.1005], [0.1230, 0.0800],
-     [0.1130, 0.0800]],
-    [[0.0880, 0.0920], [0.1150, 0.0860], [0.1150, 0.0900], [0.0880, 0.0960]],
+    [[0.1070, 0.0570], [0.1230, 0.0570], [0.1230, 0.0905], [0.0920, 0.0950], [0.0920, 0.0895],
+     [0.1070, 0.0865]],
+    [[0.0880, 0.1145], [0.1180, 0.1070], [0.1180, 0.1045], [0.0880, 0.1115]],
 )  # fmt: skip
-_NOSE_STRIPE = [[0.0085, -0.140], [0.0125, -0.140], [0.0180, -0.045], [0.0130, -0.045]]
-_FLANK_STRIPE = [[-0.138, 0.0050], [-0.045, 0.0090], [-0.045, 0.0040], [-0.138, 0.0010]]
+_FLANK_STRIPE = [[-0.133, 0.0095], [-0.05, 0.0152], [0.006, 0.0190], [0.006, 0.0075],
+                 [-0.05, 0.0052], [-0.133, 0.0030]]  # fmt: skip
 
 
 def _stripes(atlas: Image, rng: Rng | None, hull: Field) -> None:
     """Rust-red marks on the wings and along the nose."""
-    rust, shift, present = _RUST, np.zeros((4, 2)), np.ones(4, bool)
+    rust, shift, present = _RUST, np.zeros((3, 2)), np.ones(3, bool)
     if rng is not None:
         rust = (_RUST * np.exp(rng.normal(0, 0.16) + rng.normal(0, 0.14, 3))).clip(0.02, 0.95)
-        shift = rng.normal(0, 0.0018, (4, 2))
-        present = rng.random(4) < 0.93
+        shift = rng.normal(0, 0.0018, (3, 2))
+        present = rng.random(3) < 0.93
     factor = rust / hull
     for side in (0, 1):
-        picture = atlas[_rows(side)]
-        for turn in (1, _FLIP):
-            for number, mark in enumerate(_WING_STRIPES):
-                if present[number]:
-                    _filled(picture, side, (np.array(mark) + shift[number]) * turn, factor)
-            if present[2] and side == 0:
-                _filled(picture, side, (np.array(_NOSE_STRIPE) + shift[2]) * turn, factor)
-    if present[3]:
-        _filled(atlas[_rows(2)], 2, np.array(_FLANK_STRIPE) + shift[3], factor)
+        for number, mark in enumerate(_WING_STRIPES):
+            for turn in (1, _FLIP) if present[number] else ():
+                outline = (np.array(mark) + shift[number]) * turn
+                _filled(atlas[_rows(side)], side, outline, factor)
+    if present[2]:
+        _filled(atlas[_rows(2)], 2, np.array(_FLANK_STRIPE) + shift[2], factor)

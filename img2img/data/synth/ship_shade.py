@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from img2img.data.synth.ship_light import Light
 from img2img.data.synth.ship_mesh import Mesh
-from img2img.data.synth.ship_paint import PLAIN, Paint, sides, texels
+from img2img.data.synth.ship_paint import Paint, sides, texels
 from img2img.data.synth.ship_pose import Matrix, to_camera
-from img2img.data.synth.ship_raster import Seen, rasterise
+from img2img.data.synth.ship_raster import Seen, bounds, rasterise
 
 Field = NDArray[Any]
 
@@ -55,7 +55,7 @@ class Grid:
 def visible_share(mesh: Mesh, view: View) -> float:
     """Share of the ship's pixels inside the frame, of those that an endless frame would show."""
     flat, nearness = _flat(mesh, view)
-    low, high = flat.min((0, 1)), flat.max((0, 1))
+    low, high = bounds(flat.reshape(-1, 2))
     height, width = view.size
     if (low >= -0.5).all() and high[0] <= width - 0.5 and high[1] <= height - 0.5:
         return 1.0
@@ -70,7 +70,7 @@ def visible_share(mesh: Mesh, view: View) -> float:
 def render(mesh: Mesh, view: View, paint: Paint, light: Light) -> Cut | None:
     """The part of the ship in the frame; None if none is."""
     flat, nearness = _flat(mesh, view)
-    low, high = flat.min((0, 1)), flat.max((0, 1))
+    low, high = bounds(flat.reshape(-1, 2))
     left, top = max(floor(low[0]), 0), max(floor(low[1]), 0)
     right, bottom = min(ceil(high[0]) + 1, view.size[1]), min(ceil(high[1]) + 1, view.size[0])
     if right <= left or bottom <= top:
@@ -125,8 +125,7 @@ def _colours(mesh: Mesh, grid: Grid, paint: Paint, light: Light) -> Field:
     planes = _interpolated(grid.flat[drawn], values, number, x, y)
     planes *= (1 / seen.nearness).astype(np.float32)
     across, down = planes[4:].astype(np.intp)
-    factors = paint.atlas[down, across].T * np.float32(1 / PLAIN)
-    colours: Field = (planes[:3] * factors + planes[3]).T
+    colours: Field = (planes[:3] * paint.at(across, down) + planes[3]).T
     return colours
 
 
