@@ -154,9 +154,16 @@ class Flight(Ships):
         return pose, np.random.default_rng([self.version, self.seed]).spawn(2)[0], sensor
 
 
-def flight(n: int, seed: int, **options: object) -> Flight:
-    """n frames of a smooth flight."""
-    return Flight(n, seed=seed, **options)  # type: ignore[arg-type]
+def flight(
+    n: int,
+    seed: int,
+    *,
+    size: int = 256,
+    shape: tuple[int, int] | None = None,
+    without: frozenset[str] = frozenset(),
+) -> Flight:
+    """n frames of a smooth flight, of `size` × `size` pixels or of a `shape` (H, W)."""
+    return Flight(n, seed=seed, size=size, shape=shape, without=without)
 
 
 def ship_splits(
@@ -166,10 +173,15 @@ def ship_splits(
     n_test: int = 64,
     size: int = 256,
     seed: int = 0,
-    **looks: frozenset[str] | Path | None,
+    without: frozenset[str] = frozenset(),
+    photos: Path | None = None,
 ) -> Splits:
-    """Generated frames in three parts, of `size` × `size` pixels; each has a pose of its own."""
-    ships = partial(Ships, size=size, seed=seed, **looks)
+    """Generated frames in three parts, of `size` × `size` pixels; each has a pose of its own.
+
+    Raises:
+        DataError: the folder `photos` has no picture.
+    """
+    ships = partial(Ships, size=size, seed=seed, without=without, photos=photos)
     return generated_splits(ships, n_train=n_train, n_val=n_val, n_test=n_test)
 
 

@@ -34,7 +34,8 @@ def write_frames(folder: Path, frames: Dataset, *, first: int = 0) -> list[Path]
     folder.mkdir(parents=True, exist_ok=True)
     paths, cameras = [], []
     for number, sample in enumerate(frames, start=first):
-        cameras.append(projection_matrix(sample.labels["camera"], sample.image.shape[:2]))
+        camera = np.asarray(sample.labels["camera"], np.float64)
+        cameras.append(projection_matrix(camera, sample.image.shape[:2]))
         if not np.array_equal(cameras[0], cameras[-1]):
             raise ValueError(f"{sample.id} has another camera or size than the frames before it")
         paths.append(folder / f"{number}.jpg")

@@ -131,7 +131,8 @@ def _rows(side: int) -> slice:
 def _texels(side: int, points: Any) -> NDArray[np.int32]:
     """Model points (N, 2) of a side as pixels of its picture, in sixteenths."""
     low = _LOW[list(_VIEWS[side])]
-    return np.rint(((np.asarray(points) - low) / TEXEL - 0.5) * 16).astype(np.int32)
+    scaled: Field = np.rint(((np.asarray(points) - low) / TEXEL - 0.5) * 16)
+    return scaled.astype(np.int32)
 
 
 def _outline(picture: Image, side: int, points: Any, level: float) -> None:
@@ -211,7 +212,7 @@ def _grime(rng: Rng) -> Field:
     """(H, W) float32 factors about 1, a quarter of the atlas' size: soot of two sizes."""
     height, width = (int(-(-each // COARSE)) for each in (_ROWS[-1], _WIDTH))
     soot = rng.standard_normal((40, 20), np.float32) * np.float32(rng.uniform(0, 0.12))
-    grime = cv2.resize(soot, (width, height))
+    grime: Field = cv2.resize(soot, (width, height))
     grime += rng.standard_normal(grime.shape, np.float32) * np.float32(rng.uniform(0, 0.1))
     return np.exp(grime)
 
