@@ -1,7 +1,8 @@
 """Poses of successive frames, smoothed: what is known of a flight so far corrects each frame.
 
-A tracker takes a frame's pose (4, 4), or None where there is none, and the covariance (6, 6) of its
-step (see `rigid`), and gives the pose of this frame; it looks at no later one. Speeds are per frame.
+A tracker takes a frame's pose (4, 4), or None where there is none, and the covariance (6, 6) of a
+step away from it (see `rigid`), and gives the pose of this frame; it looks at no later one. Speeds
+are per frame.
 
 Sources: Casiez, Roussel, Vogel: 1€ filter, CHI 2012; Kalman 1960, with an error state on the
 manifold as in Solà: Quaternion kinematics for the error-state Kalman filter, 2017, section 5, and
@@ -63,9 +64,9 @@ class OneEuro:
     frame; `rotation_gain` and `shift_gain` are what a radian or a unit of the world per frame adds.
     """
 
-    least_cutoff: float = 0.06
-    rotation_gain: float = 8.0
-    shift_gain: float = 16.0
+    least_cutoff: float = 0.08
+    rotation_gain: float = 6.0
+    shift_gain: float = 60.0
     speed_cutoff: float = 0.1
     _last: Floats | None = field(default=None, init=False)
     _raw: Floats | None = field(default=None, init=False)
@@ -98,40 +99,48 @@ class OneEuro:
 
 @dataclass(slots=True, kw_only=True)
 class ConstantVelocity:
-    """A Kalman filter of pose and velocity that weighs each pose by its covariance, carries on
-    where one is missing, and does not follow one that is out of the question.
+    """A Kalman filter of pose and velocity that weighs each pose by its covariance and carries on
+    where one is missing.
 
-    The error state is a step of the pose and of its velocity, (12,). Accelerations are the expected
-    change of the speeds from a frame to the next; `most_missed` frames in a row are bridged, then
-    there is no pose until one is seen, with which the filter begins again.
+    The error state is a step of the pose and of its velocity, (12,). Accelerations are how much
+    speeds are expected to change from a frame to the next. `most_missed` frames in a row are
+    bridged; then there is no pose until one is seen. One farther off than `gate` (the squared
+    distance in deviations) moves the filter less than it says; after `most_doubted` of these in a
+    row, as where a film is cut, the filter begins anew.
     """
 
-    rotation_acceleration: float = np.radians(0.25)
+    rotation_acceleration: float = np.radians(0.2)
     shift_acceleration: float = 0.002
     first_rotation_speed: float = np.radians(5)
     first_shift_speed: float = 0.05
     most_missed: int = 15
-    gate: float = 35.0
+    most_doubted: int = 5
+    gate: float = 25.0
     _pose: Floats | None = field(default=None, init=False)
     _speed: Floats = field(default_factory=lambda: np.zeros(6), init=False)
     _covariance: Floats = field(default_factory=lambda: np.eye(12), init=False)
     _missed: int = field(default=0, init=False)
+    _doubted: int = field(default=0, init=False)
 
     def update(self, pose: Floats | None, covariance: Floats | None = None) -> Floats | None:
         """The pose of this frame as everything up to it has it."""
         noise = USUAL_COVARIANCE if covariance is None else covariance
         if self._pose is not None:
             self._predict()
-            if pose is not None and self._correct(self._pose, pose, noise):
-                self._missed = 0
-                return self._pose
+        if pose is None:
             self._missed += 1
-        if self._pose is None or self._missed > self.most_missed:
+            if self._missed > self.most_missed:
+                self._pose = None
+            return self._pose
+        self._missed = 0
+        if self._pose is not None:
+            self._doubted = 0 if self._correct(self._pose, pose, noise) else self._doubted + 1
+        if self._pose is None or self._doubted >= self.most_doubted:
             self._begin(pose, noise)
         return self._pose
 
-    def _begin(self, pose: Floats | None, noise: Floats) -> None:
-        self._pose, self._speed, self._missed = pose, np.zeros(6), 0
+    def _begin(self, pose: Floats, noise: Floats) -> None:
+        self._pose, self._speed, self._doubted = pose, np.zeros(6), 0
         speeds = np.repeat([self.first_rotation_speed, self.first_shift_speed], 3)
         self._covariance = np.zeros((12, 12))
         self._covariance[:6, :6], self._covariance[6:, 6:] = noise, np.diag(speeds**2)
@@ -149,11 +158,12 @@ class ConstantVelocity:
         self._covariance = onward @ self._covariance @ onward.T + push @ push.T
 
     def _correct(self, predicted: Floats, pose: Floats, noise: Floats) -> bool:
-        """Whether the pose was taken for one of this flight, and followed."""
+        """Whether the pose was within the gate; it is followed as far as it is to be believed."""
         miss = step_between(predicted, pose)
         expected = self._covariance[:6, :6] + noise
-        if miss @ np.linalg.solve(expected, miss) > self.gate:
-            return False
+        doubt = max(1.0, float(miss @ np.linalg.solve(expected, miss)) / self.gate)
+        noise = doubt * noise
+        expected = self._covariance[:6, :6] + noise
         gain = np.linalg.solve(expected, self._covariance[:6]).T
         change = gain @ miss
         self._pose = stepped(predicted, change[:6])
@@ -162,7 +172,7 @@ class ConstantVelocity:
         rest = np.eye(12)
         rest[:, :6] -= gain
         self._covariance = rest @ self._covariance @ rest.T + gain @ noise @ gain.T
-        return True
+        return doubt == 1
 
 
 def _turn(one: Floats, other: Floats) -> Floats:
