@@ -64,8 +64,8 @@ def evaluate(
         str | None,
         typer.Option(metavar="WEIGHTS", help="keypoints: what finds faces; left out: what ships."),
     ] = None,
-    flip: Annotated[
-        bool, typer.Option("--flip", help="keypoints: average with the mirrored picture.")
+    no_flip: Annotated[
+        bool, typer.Option("--no-flip", help="keypoints: no average with the mirrored picture.")
     ] = False,
     baselines: Annotated[
         bool, typer.Option(help="Measure the honest baselines beside the weights.")
@@ -97,7 +97,7 @@ def evaluate(
             task, weights, runtime=runtime, data=data, split=split, device=device, engine=engine,
             tile=tile, download=download, baselines=baselines, allow_python=allow_python,
             quiet=quiet, needed=[limit["metric"] for limit in limits],
-            asked=given(find=find, finder=finder, flip=flip),
+            asked=given(find=find or None, finder=finder, flip=False if no_flip else None),
         )  # fmt: skip
     if not runtime.leads:
         return

@@ -48,8 +48,8 @@ def opened(task: str, weights: str | None, *, engine: str, device: str) -> "Sess
 
 
 def given(**questions: Any) -> dict[str, Any]:
-    """{question: value} of the flags that were given, for `Task.ask`."""
-    return {name: value for name, value in questions.items() if value not in (None, False)}
+    """{question: value} of the flags that were given, for `Task.ask`; None: it was not."""
+    return {name: value for name, value in questions.items() if value is not None}
 
 
 def attach_companion(task: "Task[Any, Any]", *, engine: str, device: str) -> None:

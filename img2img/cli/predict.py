@@ -72,8 +72,8 @@ def predict(
         str | None,
         typer.Option(metavar="WEIGHTS", help="keypoints: what finds faces; left out: what ships."),
     ] = None,
-    flip: Annotated[
-        bool, typer.Option("--flip", help="keypoints: average with the mirrored picture.")
+    no_flip: Annotated[
+        bool, typer.Option("--no-flip", help="keypoints: no average with the mirrored picture.")
     ] = False,
     heatmaps: Annotated[
         bool, typer.Option("--heatmaps", help="keypoints: overlays show the heatmaps too.")
@@ -107,8 +107,10 @@ def predict(
     sources = find_sources(inputs)
     # The options may name Python code, which only the truth runs, and no prediction asks for it.
     loaded = task_of(session.card, task, allow_python=True)
-    asked = given(face_box=face_box, whole_image=whole_image, finder=finder, flip=flip,
-                  heatmaps=heatmaps)  # fmt: skip
+    asked = given(
+        face_box=face_box, whole_image=whole_image or None, finder=finder,
+        flip=False if no_flip else None, heatmaps=heatmaps or None,
+    )  # fmt: skip
     loaded.ask(asked)
     if loaded.columns and skip_existing:
         raise UsageError(f"--skip-existing goes by pictures, but {task} gives rows: leave it out.")

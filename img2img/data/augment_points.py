@@ -30,7 +30,10 @@ class PointAugmentOptions:
     perspective: float = option(
         0.03, "Deviation of the corners' shifts, as a share of the side.", low=0.0, high=0.2
     )
-    flip: bool = option(True, "Mirror half of the samples; left and right points change places.")
+    flip: bool = option(
+        True, "Mirror half of the samples, left and right points changing places; not where a "
+        "schema names no pairs.",
+    )  # fmt: skip
     colour: float = option(
         0.6, "Strength of changes of brightness, contrast, saturation, hue, gamma and white "
         "balance, and of turning grey.", low=0.0, high=1.0,
@@ -50,6 +53,7 @@ class PointAugmenter:
         self.options = options
         self.size = size
         self._order = schema.flip_order
+        self._flips = options.flip and schema.can_flip
         is_lit = options.strength > 0 and size > 1
         self._photometric = photometric(options) if is_lit else None
 
@@ -66,7 +70,7 @@ class PointAugmenter:
             scale=float(np.exp(options.scale * zoom)),
             angle_rad=float(np.deg2rad(options.rotation_deg) * turn),
         )
-        flips = options.flip and bool(rng.random() < 0.5 * k)
+        flips = self._flips and bool(rng.random() < 0.5 * k)
         matrix = self._bent(rng) @ np.vstack([crop.matrix(self.size), [0, 0, 1]])
         if flips:
             matrix = np.array([[-1.0, 0, self.size - 1], [0, 1, 0], [0, 0, 1]]) @ matrix

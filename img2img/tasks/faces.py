@@ -61,7 +61,7 @@ class FaceOptions(TaskOptions):
         1536, "Greatest longest side at which a photo is looked at.", unit="pixels", low=32
     )
     threshold: float = option(
-        0.5, "Least score, in 0…1, of what is taken for a face.", low=0.0, high=1.0
+        0.6, "Least score, in 0…1, of what is taken for a face.", low=0.0, high=1.0
     )
     schema: str = option(
         "ibug68", "Which points the labels have; left out: those of the data. They say how large "

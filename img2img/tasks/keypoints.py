@@ -91,7 +91,7 @@ class KeypointQuestions:
     whole_image: bool = option(False, "The picture is one face, cut out already.")
     find: bool = option(False, "Look for faces in whole photos, as a prediction does.")
     finder: str = option("shipped", "Weights that find the faces.")
-    flip: bool = option(False, "Average with the mirrored picture.")
+    flip: bool = option(True, "Average with the mirrored picture, where a schema has pairs.")
     heatmaps: bool = option(False, "Draw the heatmaps under the points.")
 
 
@@ -328,7 +328,7 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         canvas = crop.apply(image, size)
         decoded = run(canvas)
         peaks = self.coding.peaks(decoded)
-        if not self.asked.flip:
+        if not (self.asked.flip and self.schema.can_flip):
             return decoded, peaks
         mirrored = self.coding.peaks(run(np.ascontiguousarray(canvas[:, ::-1])))
         order = self.schema.flip_order

@@ -47,9 +47,11 @@ class Seen:
 
     @classmethod
     def of(cls, model: Floats, xy: Floats, covariance: Floats) -> "Seen":
-        """Points (P, 2) with covariances (P, 2, 2), all at depth 1; those that are not finite
-        count for nothing."""
+        """Points (P, 2) with covariances (P, 2, 2), all at depth 1; those that are not finite or
+        whose covariance is none count for nothing."""
         usable: Bools = np.isfinite(np.c_[xy, covariance.reshape(-1, 4)]).all(axis=1)
+        safe = np.where(usable[:, None, None], covariance, np.eye(2))
+        usable &= np.linalg.eigvalsh(safe)[:, 0] > 0
         safe = np.where(usable[:, None, None], covariance, np.eye(2))
         whiten = np.asarray(np.linalg.inv(np.linalg.cholesky(safe)), np.float64)
         return cls(model, np.where(usable[:, None], xy, 0), whiten, usable)
@@ -79,9 +81,12 @@ class Seen:
 
 def starts(seen: Seen, used: Bools) -> Floats:
     """(B, 4, 4), B ≥ 0: the poses that SQPnP finds for the points `used` (P,)."""
-    _, turns, shifts, _ = cv2.solvePnPGeneric(
-        seen.model[used], seen.xy[used], np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP
-    )
+    try:
+        _, turns, shifts, _ = cv2.solvePnPGeneric(
+            seen.model[used], seen.xy[used], np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP
+        )
+    except cv2.error:  # points that coincide
+        turns = shifts = ()
     poses = [
         pose_of(cv2.Rodrigues(turn)[0], np.ravel(shift))
         for turn, shift in zip(turns, shifts, strict=True)

@@ -138,7 +138,8 @@ def _seen(
     model: Floats,
 ) -> Seen:
     """The points at depth 1, freed of distortion, with the covariances that they have there."""
-    xy = camera.normalised(np.asarray(points, np.float64))
+    pixels = np.asarray(points, np.float64)
+    xy = camera.normalised(np.where(np.isfinite(pixels), pixels, np.nan))
     spread = np.tile(np.eye(2), (len(xy), 1, 1)) if covariance is None else np.asarray(covariance)
     weight = np.ones(len(xy)) if confidence is None else np.asarray(confidence, np.float64)
     weight = np.where(weight >= LEAST_CONFIDENCE, weight, np.nan)[:, None, None]
@@ -150,6 +151,8 @@ def _seen(
 
 def _judged(seen: Seen, found: Floats, inliers: Bools, camera: Camera) -> PoseFit:
     """What is told of the best pose, in the camera's frame, or why it is not believed."""
+    if not np.isfinite(found).all():
+        return PoseFit(reason="the points determine no pose: they lie on one spot.")
     squares = seen.squares(found[None])[0, inliers]
     if not np.isfinite(squares).all():
         return PoseFit(reason="every pose that would fit the points lies behind the camera.")
@@ -165,7 +168,7 @@ def _judged(seen: Seen, found: Floats, inliers: Bools, camera: Camera) -> PoseFi
         return PoseFit(reason=f"no pose fits: the points miss it by {miss_px:.1f} px.")
     normal = information(seen, found, inliers)
     if np.linalg.cond(normal) > _MOST_CONDITION:
-        return PoseFit(reason="the points determine no pose: they lie on a line or a spot.")
+        return PoseFit(reason="the points determine no pose: they lie on a line.")
     cost = float(squares.sum())
     noise = max(1.0, cost / max(1, 2 * n_fit - 6))
     to_world = np.linalg.inv(camera.from_world)
@@ -180,9 +183,8 @@ def _judged(seen: Seen, found: Floats, inliers: Bools, camera: Camera) -> PoseFi
         second=None if second is None else to_world @ second,
         ambiguous=cost_of_second - cost < AMBIGUOUS_WITHIN * noise,
     )
-    deviation = fit.rotation_deviation_deg
-    if deviation > WORST_DEVIATION_DEG:
-        return PoseFit(reason=f"the points leave the rotation open, by {deviation:.0f}°.")
+    if fit.rotation_deviation_deg > WORST_DEVIATION_DEG:
+        return PoseFit(reason="the points leave the rotation open.")
     return fit
 
 

@@ -3,7 +3,7 @@
 ```toml
 name = "eyes"                          # left out: the file's name
 points = ["left_eye", "right_eye", "chin"]
-pairs = [["left_eye", "right_eye"]]    # change places in a mirror
+pairs = [["left_eye", "right_eye"]]    # the left one (the person's own), then the right one
 normaliser = "between_eyes"            # the default; left out: box_diagonal
 
 [lines]                                # {region: polylines to draw}
@@ -133,7 +133,7 @@ def table_of(schema: Schema) -> dict[str, Any]:
     return {
         "name": schema.name,
         "points": list(schema.points),
-        "pairs": [names(pair) for pair in schema.pairs],
+        "pairs": [names((left, right)) for right, left in schema.pairs],
         "normaliser": schema.normaliser,
         "lines": {
             region: [names(line) for line in lines] for region, lines in schema.lines.items()
@@ -202,7 +202,7 @@ def _pairs(value: Any, names: Sequence[str], where: str) -> tuple[tuple[int, int
     for index in paired:
         if paired.count(index) > 1:
             raise UsageError(f"{where}: {names[index]!r} can change places with one point only.")
-    return tuple((one, two) for one, two in pairs)
+    return tuple((right, left) for left, right in pairs)
 
 
 def _ends(value: Any, names: Sequence[str], where: str) -> tuple[Indices, Indices]:

@@ -31,7 +31,8 @@ class Schema:
     """A set of points and their order.
 
     Attributes:
-        pairs: points that change places in a mirror; all others lie on the middle line.
+        pairs: (right, left) points, which change places in a mirror; all others lie on the middle
+            line.
         lines: {region: polylines to draw}; a closed one ends at its first point.
         regions: {region: the points whose errors are told together}.
         ends: {normaliser: (points, points)}, the distance between the means of both groups.
@@ -51,6 +52,12 @@ class Schema:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    @property
+    def can_flip(self) -> bool:
+        """Whether a mirrored picture has the same points: without pairs only a single point does,
+        as nothing says that all the others lie on the middle line."""
+        return bool(self.pairs) or len(self) == 1
 
     @property
     def flip_order(self) -> NDArray[np.intp]:

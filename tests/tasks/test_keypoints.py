@@ -58,7 +58,9 @@ def sample() -> Sample:
 
 
 def _task(**options: object) -> Keypoints:
-    return Keypoints(KeypointOptions(decoder="dark", **options))  # type: ignore[arg-type]
+    task = Keypoints(KeypointOptions(decoder="dark", **options))  # type: ignore[arg-type]
+    task.ask({"flip": False})
+    return task
 
 
 def test_a_second_look_stands_upright_round_the_points(
@@ -194,7 +196,7 @@ def test_equal_decoders_go_to_the_graph() -> None:
 def test_a_schema_of_ones_own_travels_in_the_options(tmp_path: Path) -> None:
     file = tmp_path / "eyes.toml"
     file.write_text(
-        'points = ["right_eye", "left_eye", "chin"]\npairs = [["right_eye", "left_eye"]]\n'
+        'points = ["right_eye", "left_eye", "chin"]\npairs = [["left_eye", "right_eye"]]\n'
     )
     options = KeypointOptions(schema=str(file))
     file.unlink()

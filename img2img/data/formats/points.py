@@ -191,10 +191,9 @@ def pictures_of(found: Found, data: DataOptions, schema: Schema) -> PointPicture
         UsageError: `data.groups` does not fit.
     """
     faces = faces_of(found, schema)
-    by_faces = check_groups(data.groups)[0] == "faces"
-    groups = groups_of(found, replace(data, groups="auto") if by_faces else data)
+    groups = groups_of(found, data)
     pictures = PointPictures(_index(faces, groups, found.source), faces)
-    if by_faces:
+    if check_groups(data.groups)[0] == "faces":
         groups = united_by_faces(pictures, schema, groups)
         pairs = zip(pictures.records, groups, strict=True)
         pictures.records = tuple(replace(record, group=group) for record, group in pairs)
@@ -351,6 +350,8 @@ def groups_of(found: Found, data: DataOptions) -> list[str]:
         UsageError: `data.groups` does not fit.
     """
     kind, _ = check_groups(data.groups)
+    if kind == "faces":  # united once their pictures are read
+        kind, data = "auto", replace(data, groups="auto")
     folder = found.source if found.source.is_dir() else found.source.parent
     paths: dict[str, Path] = {}
     own: dict[str, str] = {}

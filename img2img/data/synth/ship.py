@@ -16,7 +16,6 @@ import numpy as np
 from img2img.data.sample import Image, Record, Sample, Splits
 from img2img.data.synth.generated import Generated, generated_splits
 from img2img.data.synth.ship_pose import (
-    BOX_CORNERS,
     Matrix,
     Rng,
     default_camera,
@@ -27,6 +26,7 @@ from img2img.data.synth.ship_pose import (
 from img2img.data.synth.ship_scene import PARTS, Scene, mesh_of, streams
 from img2img.data.synth.ship_shade import View, visible_share
 from img2img.data.synth.ship_sky import Photos
+from img2img.vision.pose import CORNERS
 
 
 class Ships(Generated):
@@ -84,10 +84,10 @@ class Ships(Generated):
 
     def sample(self, record: Record, pixels: Image) -> Sample:
         """The frame with labels {pose: (4, 4) float64, model to world; camera: (3, 3) float64
-        intrinsics; points: (8, 2) float32, the `BOX_CORNERS` in pixels, pixel centres at integers,
-        also outside the frame; visible: () float32, the share of the ship inside the frame}."""
+        intrinsics; points: (8, 2) float32, the box's `CORNERS` in pixels, centres at integers, also
+        outside the frame; visible: () float32, the share of the ship inside the frame}."""
         view = self.view(record)
-        points = project(BOX_CORNERS, view.pose, view.camera)
+        points = project(CORNERS, view.pose, view.camera)
         return Sample(
             id=record.id,
             group=record.group or record.id,
@@ -122,7 +122,8 @@ class Ships(Generated):
 class Flight(Ships):
     """Frames of one ship before one background that turns by 1° to 1.5° from each to the next.
 
-    All are of one group. Only the sensor's noise differs between frames of one pose.
+    All are of one group, and a longer flight begins as a shorter one does. Only the sensor's noise
+    differs between frames of one pose.
     """
 
     kind = "flight"
@@ -138,9 +139,7 @@ class Flight(Ships):
     ) -> None:
         super().__init__(n, seed=seed, size=size, shape=shape, without=without)
         group = f"flight-seed{seed}"
-        self.records = tuple(
-            replace(record, group=group, digest=f"{record.digest}-of{n}") for record in self.records
-        )
+        self.records = tuple(replace(record, group=group) for record in self.records)
         path = np.random.default_rng([self.version, seed]).spawn(2)[1]
         frame = shape or (size, size)
         self._poses = flight_poses(path, n, frame)

@@ -52,7 +52,7 @@ class Light:
         towards[:, 2] = np.abs(towards[:, 2]) if rng.random() < 0.8 else towards[:, 2]
         up = rng.standard_normal(3)
         strength = rng.uniform(0.12, 0.6) / np.arange(1, n + 1)[:, None]
-        sky = rng.uniform(0.35, 0.7) * np.exp(rng.normal(0, 0.08, 3))
+        sky = rng.uniform(0.38, 0.75) * np.exp(rng.normal(0, 0.08, 3))
         return cls(
             towards=towards / np.linalg.norm(towards, axis=1, keepdims=True),
             colours=strength * np.exp(rng.normal(0, 0.1, (n, 3))),

@@ -38,9 +38,9 @@ _CLEAN = np.ones((_ROWS[-1] // COARSE + 1, _WIDTH // COARSE + 1), np.float32)
 _COLOURS = {
     Material.HULL: (0.755, 0.75, 0.775),
     Material.ENGINE: (0.68, 0.68, 0.70),
-    Material.METAL: (0.68, 0.68, 0.70),
+    Material.METAL: (0.73, 0.73, 0.75),
     Material.DARK: (0.24, 0.24, 0.25),
-    Material.GLASS: (0.50, 0.52, 0.55),
+    Material.GLASS: (0.43, 0.45, 0.48),
     Material.DROID: (0.56, 0.58, 0.66),
 }
 _RUST = np.array([0.58, 0.255, 0.20])
@@ -88,9 +88,13 @@ def paint(wear: Wear) -> Paint:
 
 
 def sides(mesh: Mesh) -> NDArray[np.intp]:
-    """(T,) the number of the side's picture that lies on each triangle: where it mostly faces."""
+    """(T,) the number of the side's picture that lies on each triangle: where it mostly faces.
+
+    The flanks' picture, with its stripes, is only on the hull.
+    """
     normal = mesh.normals.sum(1)
     axis = np.abs(normal * (1, 0.8, 1)).argmax(1)
+    axis[(axis == 0) & (mesh.material != Material.HULL)] = 1
     return np.select([axis == 0, axis == 1, normal[:, 2] < 0], [2, 3, 1], 0)
 
 
@@ -171,12 +175,11 @@ def _structure() -> Image:
             for y in (0.1235, 0.1445):
                 _filled(picture, side, _rect(0.029, y, 0.052, y + 0.0015) * turn, 0.55)
     top, flank, front = atlas[_rows(0)], atlas[_rows(2)], atlas[_rows(3)]
-    _filled(top, 0, _rect(-0.0055, 0.062, 0.0055, 0.124), 0.72)
+    _filled(top, 0, _rect(-0.0055, 0.062, 0.0055, 0.124), 0.8)
     for y in (0.066, 0.076, 0.0865, 0.098, 0.11):
-        _filled(top, 0, _rect(-0.004, y, 0.004, y + 0.005), 0.42)
-    _outline(top, 0, _rect(-0.009, -0.036, 0.009, 0.024), 0.62)
+        _filled(top, 0, _rect(-0.004, y, 0.004, y + 0.005), 0.55)
     for y in (-0.008, 0.009):
-        _filled(top, 0, _rect(-0.008, y, 0.008, y + 0.0016), 1.7)
+        _filled(top, 0, _rect(-0.012, y, 0.012, y + 0.0016), 1.8)
     _outline(top, 0, [[-0.011, -0.139], [0.011, -0.139], [0.006, -0.15], [-0.006, -0.15]], 0.7)
     _filled(flank, 2, _rect(-0.115, -0.0038, 0.02, -0.0026), 0.45)
     _outline(flank, 2, _rect(-0.141, -0.010, -0.1395, 0.008), 0.65)

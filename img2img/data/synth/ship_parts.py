@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from img2img.data.synth.ship_mesh import Mesh, Points, block, circles, joined, loft, prism
-from img2img.data.synth.ship_pose import BOX, Rng
+from img2img.data.synth.ship_pose import Rng
+from img2img.vision.pose import BOX
 
 
 class Material(IntEnum):
@@ -143,9 +144,9 @@ def _canopy() -> Mesh:
     )
     panes = _bridge(
         [
-            [-0.0300, 0.0070, -0.0025, 0.0044, 0.0026],
-            [+0.0060, 0.0092, 0.0010, 0.0050, 0.0081],
-            [+0.0180, 0.0092, 0.0015, 0.0050, 0.0082],
+            [-0.0310, 0.0092, -0.0025, 0.0058, 0.0020],
+            [+0.0070, 0.0110, 0.0010, 0.0062, 0.0079],
+            [+0.0210, 0.0112, 0.0020, 0.0060, 0.0080],
         ]
     )
     parts = [loft(frame, Material.HULL), loft(panes, Material.GLASS)]

@@ -11,28 +11,20 @@ from math import pi
 import numpy as np
 from numpy.typing import NDArray
 
+from img2img.vision.camera import DEFAULT_FOCAL
+
 Rng = np.random.Generator
 Matrix = NDArray[np.float64]
 """A pose (4, 4), intrinsics (3, 3), or a rotation (3, 3)."""
 
-BOX = np.array([[-0.156, -0.182, -0.032], [0.156, 0.163, 0.034]])
-"""The lowest and the highest corner of the box that the ship fills, (2, 3)."""
-
-BOX_CORNERS = np.array([[x, y, z] for z in BOX[:, 2] for y in BOX[:, 1] for x in BOX[:, 0]])
-"""(8, 3) in the order of the frame format: z changes slowest, x fastest, low before high."""
-
-FOCAL = 1.9444443
-"""The first entries of the original frames' projection matrix: twice the focal length as a share
-of the longer side, of a 35 mm lens."""
-
 EYE_Z = 1.0
-_REACH = 0.47 * FOCAL
-"""The original's largest translation, 0.47, as a share of what half a frame shows at z = 0."""
+_REACH = 0.47
+"""The original's largest translation along either side of its square frames."""
 
 
 def default_camera(height: int, width: int) -> Matrix:
     """(3, 3) intrinsics of the original frames: square pixels, the axis through the middle."""
-    focal = FOCAL * max(height, width) / 2
+    focal = DEFAULT_FOCAL * max(height, width) / 2
     return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
 
 
@@ -61,7 +53,7 @@ def random_pose(rng: Rng, size: tuple[int, int]) -> Matrix:
 
 def reach(size: tuple[int, int]) -> Matrix:
     """The largest |tx| and |ty| (2,) in a frame (H, W): 0.47 in a square one."""
-    return _REACH / FOCAL * np.array([size[1], size[0]]) / max(size)
+    return _REACH * np.array([size[1], size[0]]) / max(size)
 
 
 def rotation(quaternion: Matrix) -> Matrix:

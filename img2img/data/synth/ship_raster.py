@@ -33,13 +33,16 @@ def rasterise(flat: Field, nearness: Field, size: tuple[int, int]) -> Seen:
         nearness: (T, 3) 1 / depth of the corners, positive.
     """
     rows = _rows(flat, nearness, size)
-    # One entry for each grid point of each row: the place is the row's first plus a count.
-    total = int(rows.count.sum())
-    steps = np.arange(total) - np.repeat(np.cumsum(rows.count) - rows.count, rows.count)
-    place = np.repeat(rows.start, rows.count) + steps
-    depth = np.repeat(rows.nearness, rows.count) + np.repeat(rows.slope, rows.count) * steps
+    # One entry for each grid point of each row: what a row has, and what grows by the step.
+    before = np.cumsum(rows.count) - rows.count
+    steps = np.arange(rows.count.sum())
+    place = np.repeat(rows.start - before, rows.count) + steps
+    depth = np.repeat(rows.slope, rows.count) * steps
+    depth += np.repeat(rows.nearness - rows.slope * before, rows.count)
     scale = _DEPTH_STEPS / (2 * float(nearness.max(initial=1e-9)))
-    key = (depth * scale).astype(np.int64) << _ID_BITS
+    depth *= scale
+    key = depth.astype(np.int64)
+    key <<= _ID_BITS
     key += np.repeat(rows.triangle, rows.count)
     nearest = np.full(size[0] * size[1], -1, np.int64)
     np.maximum.at(nearest, place, key)
@@ -99,19 +102,17 @@ def _rows(flat: Field, nearness: Field, size: tuple[int, int]) -> _Rows:
 def _ends(flat: Field, triangle: NDArray[np.int64], y: Field) -> tuple[Field, Field]:
     """The x at which rows of triangles begin and end, (N,) each."""
     order = np.argsort(flat[..., 1], axis=1)
-    ordered = np.take_along_axis(flat, order[..., None], axis=1)
-    (ax, ay), (bx, by), (cx, cy) = np.moveaxis(ordered, 0, 2)
-    long, upper, lower = (
-        np.where(fall > 0, run / np.where(fall > 0, fall, 1.0), 0.0)
-        for run, fall in ((cx - ax, cy - ay), (bx - ax, by - ay), (cx - bx, cy - by))
-    )
-    one = ax[triangle] + (y - ay[triangle]) * long[triangle]
-    above = y < by[triangle]
-    other = np.where(
-        above,
-        ax[triangle] + (y - ay[triangle]) * upper[triangle],
-        bx[triangle] + (y - by[triangle]) * lower[triangle],
-    )
+    x, y_of = np.moveaxis(np.take_along_axis(flat, order[..., None], axis=1), (1, 2), (1, 0))
+    # The long side, and the two that a row meets above and below the middle corner: x of a row is
+    # the base and the slope times y, the same numbers for both triangles of a side.
+    upper, lower = [0, 0, 1], [2, 1, 2]
+    fall = (y_of[:, lower] - y_of[:, upper]).T
+    run = (x[:, lower] - x[:, upper]).T
+    slope = np.where(fall > 0, run / np.where(fall > 0, fall, 1.0), 0.0)
+    base = x[:, upper].T - slope * y_of[:, upper].T
+    short = triangle + len(flat) * (1 + (y >= y_of[:, 1][triangle]))
+    one = base[0][triangle] + slope[0][triangle] * y
+    other = base.ravel()[short] + slope.ravel()[short] * y
     return np.minimum(one, other), np.maximum(one, other)
 
 

@@ -34,12 +34,12 @@ PARTS: tuple[str, ...] = (
 )
 """What `without` can switch off: proportions other than the blueprint's; light other than a white
 one from the camera's side; other lacquers; further panels and dirt; stripes; nebulae; photographs
-or textures as backgrounds; stars; moons, wrecks and beams; the camera's faults. Poses and all other
-parts stay as they are."""
+or textures as backgrounds; stars; moons, wrecks, beams and dots; the camera's faults. Poses and
+all other parts stay as they are."""
 
 Streams = dict[str, Rng]
 
-_PHOTOS_SHARE = 0.3
+_PHOTOS_SHARE = 0.25
 _BODIES_SHARE = 0.25
 
 
@@ -105,10 +105,10 @@ class Scene:
 def _photograph(rng: Rng, sensor: Rng, scene: Field) -> Image:
     """The picture a camera takes: lens, curve, exposure, noise of the `sensor`, 8 bits, JPEG."""
     side = max(scene.shape[:2]) / 256
-    blur = log_uniform(rng, 0.25, 1.3) if rng.random() < 0.75 else 0.0
+    blur = log_uniform(rng, 0.25, 1.7) if rng.random() < 0.75 else 0.0
     if blur:
         scene = cv2.GaussianBlur(scene, (0, 0), blur * side)
-    gain, gamma = log_uniform(rng, 0.7, 1.25), log_uniform(rng, 0.75, 1.3)
+    gain, gamma = log_uniform(rng, 0.75, 1.4), log_uniform(rng, 0.75, 1.3)
     if rng.random() < 0.5:
         scene = cv2.pow(np.maximum(scene, 0), gamma)
     tint = np.exp(rng.normal(0, 0.05, 3)) * gain

@@ -16,8 +16,8 @@ from img2img.data.synth.ship_raster import Seen, bounds, rasterise
 
 Field = NDArray[Any]
 
-FINE = 3
-"""Points of the fine grid along a pixel's side."""
+_SMALL_PX = 384
+"""Frames up to this side get a finer grid: their barrels are thinner than a pixel."""
 _NEAREST = 0.05
 
 
@@ -75,9 +75,10 @@ def render(mesh: Mesh, view: View, paint: Paint, light: Light) -> Cut | None:
     right, bottom = min(ceil(high[0]) + 1, view.size[1]), min(ceil(high[1]) + 1, view.size[0])
     if right <= left or bottom <= top:
         return None
-    height, width = (bottom - top) * FINE, (right - left) * FINE
-    # A pixel's FINE points lie evenly about its centre.
-    fine = (flat - (left, top)) * FINE + (FINE - 1) / 2
+    n = 3 if max(view.size) <= _SMALL_PX else 2
+    height, width = (bottom - top) * n, (right - left) * n
+    # A pixel's n × n points lie evenly about its centre.
+    fine = (flat - (left, top)) * n + (n - 1) / 2
     seen = rasterise(fine, nearness, (height, width))
     if not len(seen.place):
         return None
@@ -120,10 +121,14 @@ def _colours(mesh: Mesh, grid: Grid, paint: Paint, light: Light) -> Field:
     drawn[seen.triangle] = True
     number = (np.cumsum(drawn) - 1)[seen.triangle]
     # What is linear on the surface is, times 1 / depth, linear on the screen.
-    values = _corner_values(mesh.part(drawn), paint, light) * grid.nearness[drawn][..., None]
+    values = _corner_values(mesh.part(drawn), paint, light)
+    weighted = values * grid.nearness[drawn][..., None]
     y, x = np.divmod(seen.place, grid.width)
-    planes = _interpolated(grid.flat[drawn], values, number, x, y)
+    planes = _interpolated(grid.flat[drawn], weighted, number, x, y)
     planes *= (1 / seen.nearness).astype(np.float32)
+    # Triangles seen from the edge have slopes without end: rounding must not lead out of the atlas.
+    low, high = bounds(values)
+    np.clip(planes, low.min(0)[:, None], high.max(0)[:, None], out=planes)
     across, down = planes[4:].astype(np.intp)
     colours: Field = (planes[:3] * paint.at(across, down) + planes[3]).T
     return colours

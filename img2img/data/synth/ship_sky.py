@@ -80,7 +80,7 @@ def nebula(rng: Rng, size: tuple[int, int]) -> Field:
     sky[:] = base
     for _ in range(int(rng.integers(1, 4))):
         cloud = _clouds(rng, half, rough=rng.uniform(0.5, 0.8))
-        cloud = np.maximum(cloud - np.float32(rng.uniform(-0.7, 0.7)), 0)
+        cloud = np.maximum(cloud - np.float32(rng.uniform(-1.6, 0.7)), 0)
         cloud = cv2.pow(cloud, rng.uniform(0.8, 2.2))
         colour = _nebula_colour(rng) * _log_uniform(rng, 0.04, 0.55)
         sky += cv2.merge([cloud * np.float32(each) for each in colour]).reshape(sky.shape)
@@ -106,33 +106,52 @@ def stars(rng: Rng, sky: Field) -> None:
 
 
 def bodies(rng: Rng, sky: Field) -> None:
-    """Adds what a detector might take for a ship: moons, grey wrecks, beams of light."""
+    """Adds what a detector might take for a ship: moons, grey wrecks, beams of light, dots."""
     height, width = sky.shape[:2]
-    side = max(height, width)
+    shade: Field = _clouds(rng, (ceil(height / 2), ceil(width / 2)), rough=0.7) * np.float32(0.12)
+    shade = cv2.resize(shade, (width, height)) + np.float32(1)
     for _ in range(int(rng.integers(1, 5))):
-        place = rng.uniform(0, 1, 2) * (width, height)
-        colour = rng.uniform(0.1, 0.9) * np.exp(rng.normal(0, 0.15, 3))
         ink = np.zeros((height, width), np.uint8)
-        kind = rng.random()
-        if kind < 0.35:
-            radius = side * _log_uniform(rng, 0.01, 0.3)
-            cv2.circle(ink, _spot(place), int(radius * 16), 255, cv2.FILLED, cv2.LINE_AA, 4)
-        elif kind < 0.75:
-            around = rng.normal(0, 1, (int(rng.integers(3, 8)), 2))
-            around *= side * _log_uniform(rng, 0.01, 0.09)
-            hull: Any = cv2.convexHull((around + place).astype(np.float32))
-            corners = np.rint(hull * 16).astype(np.int32)
-            cv2.fillPoly(ink, [corners], 255, cv2.LINE_AA, 4)
-        else:
-            way = rng.normal(0, side * 0.2, 2)
-            weight = int(rng.integers(1, 4))
-            cv2.line(ink, _spot(place - way), _spot(place + way), 255, weight, cv2.LINE_AA, 4)
-            colour = colour / colour.max() * rng.uniform(0.2, 1, 3)
-        shade = _clouds(rng, (height, width), rough=0.7) * np.float32(0.12) + np.float32(1)
-        share = ink * np.float32(1 / 255)
-        for channel in range(3):
-            plane = sky[..., channel]
-            plane += (shade * np.float32(colour[channel]) - plane) * share
+        colour = rng.uniform(0.1, 0.9) * np.exp(rng.normal(0, 0.15, 3))
+        kind = rng.choice(4, p=(0.25, 0.4, 0.2, 0.15))
+        (_moon, _wreck, _beam, _dots)[kind](rng, ink)
+        if kind >= 2:
+            colour = colour / colour.max() * rng.uniform(0.1, 1, 3)
+        left, top, w, h = cv2.boundingRect(ink)
+        window = np.s_[top : top + h, left : left + w]
+        body = shade[window][..., None] * colour.astype(np.float32)
+        sky[window] += (body - sky[window]) * (ink[window] * np.float32(1 / 255))[..., None]
+
+
+def _place(rng: Rng, ink: Image) -> Field:
+    """(2,) x and y anywhere."""
+    place: Field = rng.uniform(0, 1, 2) * ink.shape[::-1]
+    return place
+
+
+def _moon(rng: Rng, ink: Image) -> None:
+    radius = max(ink.shape) * _log_uniform(rng, 0.01, 0.3)
+    cv2.circle(ink, _spot(_place(rng, ink)), int(radius * 16), 255, cv2.FILLED, cv2.LINE_AA, 4)
+
+
+def _wreck(rng: Rng, ink: Image) -> None:
+    around = rng.normal(0, 1, (int(rng.integers(3, 8)), 2))
+    around *= max(ink.shape) * _log_uniform(rng, 0.01, 0.09)
+    hull: Any = cv2.convexHull((around + _place(rng, ink)).astype(np.float32))
+    cv2.fillPoly(ink, [np.rint(hull * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+
+
+def _beam(rng: Rng, ink: Image) -> None:
+    place, way = _place(rng, ink), rng.normal(0, max(ink.shape) * 0.2, 2)
+    weight = int(rng.integers(1, 4))
+    cv2.line(ink, _spot(place - way), _spot(place + way), 255, weight, cv2.LINE_AA, 4)
+
+
+def _dots(rng: Rng, ink: Image) -> None:
+    """As somebody marks points with."""
+    radius = int(16 * max(ink.shape) / 256 * rng.uniform(1, 3))
+    for _ in range(int(rng.integers(2, 10))):
+        cv2.circle(ink, _spot(_place(rng, ink)), radius, 255, cv2.FILLED, cv2.LINE_AA, 4)
 
 
 def hashed(text: str) -> str:
