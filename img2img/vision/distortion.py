@@ -49,6 +49,8 @@ def undistorted(xy: Floats, coefficients: Sequence[float]) -> Floats:
 
 def slope(xy: Floats, coefficients: Sequence[float]) -> Floats:
     """(…, 2, 2): how what the lens gives (rows) changes with x and y (columns)."""
+    if not coefficients:
+        return np.broadcast_to(np.eye(2), (*xy.shape, 2))
     columns = [
         _polynomial(xy + step, coefficients) - _polynomial(xy - step, coefficients)
         for step in _STEP * np.eye(2)

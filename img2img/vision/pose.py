@@ -38,8 +38,9 @@ WORST_FIT = 0.08
 a pose is none."""
 WORST_DEVIATION_DEG = 40.0
 """Deviation of the rotation beyond which the points do not determine a pose."""
-_N_STEPS_OF_SECOND = 12
-"""Where there is no second minimum, the way back to the first one is long."""
+_NEAR = 300.0
+"""Difference of squared deviations within which, after three steps, a second pose is pursued: where
+there is no second minimum, the way back to the first one is long."""
 _LEAST_DEVIATION_PX = 1e-3
 _MOST_CONDITION = 1e12
 
@@ -50,8 +51,8 @@ class PoseFit:
 
     `pose` (4, 4), or None and the `reason` in a sentence. With a pose: `covariance` (6, 6) of a
     step away from it (see `rigid`); `inliers` (P,) bool, the points that it stands on;
-    `reprojection_px`, the root mean square miss of these; `second` (4, 4), the next best pose, if
-    there is one, and `ambiguous`, whether that fits within the noise as well.
+    `reprojection_px`, the root mean square miss of these; `second` (4, 4), another pose that comes
+    near, if there is one, and `ambiguous`, whether that fits within the noise as well.
     """
 
     pose: Floats | None = None
@@ -174,7 +175,7 @@ def _judged(seen: Seen, found: Floats, inliers: Bools, camera: Camera) -> PoseFi
     to_world = np.linalg.inv(camera.from_world)
     turn = np.eye(6)
     turn[3:, 3:] = to_world[:3, :3]
-    second, cost_of_second = _second(seen, found, inliers)
+    second, cost_of_second = _second(seen, found, inliers, cost + _NEAR * noise)
     fit = PoseFit(
         pose=to_world @ found,
         covariance=noise * turn @ np.linalg.inv(normal) @ turn.T,
@@ -188,17 +189,18 @@ def _judged(seen: Seen, found: Floats, inliers: Bools, camera: Camera) -> PoseFi
     return fit
 
 
-def _second(seen: Seen, found: Floats, inliers: Bools) -> tuple[Floats | None, float]:
-    """(the best pose (4, 4) that is another than `found`, its squared misses): below the poses for
-    which a flat object's depths would be mistaken, each of its axes taken for the flat one."""
+def _second(seen: Seen, found: Floats, inliers: Bools, limit: float) -> tuple[Floats | None, float]:
+    """(the best pose (4, 4) that is another than `found`, its squared misses), as far as these come
+    below a limit: the search starts from the poses that take a flat object's near side for its far
+    side, each of the object's axes being taken for the flat one."""
     sight = found[:3, 3] / np.linalg.norm(found[:3, 3])
     mirror = np.eye(3) - 2 * np.outer(sight, sight)
     poses = np.tile(found, (3, 1, 1))
     poses[:, :3, :3] = mirror @ found[:3, :3] @ (np.eye(3) - 2 * np.eye(3)[:, None] * np.eye(3))
-    others = refined(seen, poses, inliers, n_steps=_N_STEPS_OF_SECOND)
-    costs = seen.squares(others)[:, inliers].sum(axis=1)
-    apart = (rotation_error_deg(others, found) > DISTINCT_DEG) & np.isfinite(costs)
-    if not apart.any():
+    poses = refined(seen, poses, inliers, n_steps=3)
+    near = seen.squares(poses)[:, inliers].sum(axis=1) < limit
+    others = refined(seen, poses[near], inliers, n_steps=10)
+    apart = others[rotation_error_deg(others, found) > DISTINCT_DEG]
+    if not len(apart):
         return None, float("inf")
-    best = int(apart.argmax())
-    return others[best], float(costs[best])
+    return apart[0], float(seen.squares(apart[:1])[0, inliers].sum())

@@ -30,11 +30,12 @@ def skew(vectors: Floats) -> Floats:
 
 def rotation(vectors: Floats) -> Floats:
     """(…, 3, 3): the turn about each of vectors (…, 3) by its length in radians."""
-    angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
-    cross = skew(vectors)
-    # sinc(x) is sin(πx) / πx: exact and finite at 0.
-    first, second = np.sinc(angle / np.pi), np.sinc(angle / (2 * np.pi)) ** 2 / 2
-    return np.asarray(np.eye(3) + first * cross + second * (cross @ cross))
+    squares = np.square(vectors).sum(axis=-1)[..., None, None]
+    # Where there is no angle the factors are finite, and `cross` is 0.
+    angle, cross = np.sqrt(np.maximum(squares, 1e-16)), skew(vectors)
+    turned = np.sin(angle) / angle * cross
+    turned += 2 * np.square(np.sin(angle / 2) / angle) * (cross @ cross)
+    return np.asarray(turned + np.eye(3))
 
 
 def rotation_vector(matrices: Floats) -> Floats:

@@ -65,7 +65,7 @@ _NOSE_Y = -0.182, 0.015
 
 
 def ship_mesh(shape: Shape) -> Mesh:
-    """The whole ship, inside `BOX`, (T about 3,600)."""
+    """The whole ship, inside `BOX`, (T about 2,900)."""
     mesh, parts = _blueprint()
     factors = np.array([getattr(shape, factor) - 1 for factor, _ in _PARTS.values()])
     axes = np.array([axes for _, axes in _PARTS.values()])
@@ -205,24 +205,23 @@ def _between() -> Mesh:
 def _engine() -> Mesh:
     """The upper engine on the right: intake in front, nozzle behind and above."""
     housing = np.array([[0.0445, 0.0142], [0.0460, 0.0157], [0.0630, 0.0157], [0.0640, 0.0149],
-                        [0.1000, 0.0146], [0.1035, 0.0110]])  # fmt: skip
+                        [0.1015, 0.0144]])  # fmt: skip
     mouth = np.array([[0.0437, 0.0128], [0.0446, 0.0128]])
     hub = np.array([[0.0430, 0.0035], [0.0440, 0.0055]])
-    nozzle = np.array([[0.0950, 0.0060], [0.1040, 0.0076], [0.1060, 0.0088], [0.1230, 0.0088],
-                       [0.1240, 0.0092], [0.1440, 0.0093], [0.1450, 0.0101], [0.1600, 0.0101],
-                       [0.1625, 0.0094]])  # fmt: skip
+    nozzle = np.array([[0.1000, 0.0070], [0.1060, 0.0089], [0.1435, 0.0092], [0.1450, 0.0101],
+                       [0.1600, 0.0101], [0.1625, 0.0094]])  # fmt: skip
     exhaust = np.array([[0.1615, 0.0080], [0.1630, 0.0080]])
     front = joined(
         [
-            loft(circles(housing, 12), Material.HULL, smooth=True),
-            loft(circles(mouth, 12), Material.DARK),
+            loft(circles(housing, 11), Material.HULL, smooth=True),
+            loft(circles(mouth, 9), Material.DARK),
             loft(circles(hub, 6), Material.METAL),
         ]
     )
     back = joined(
         [
             loft(circles(nozzle, 10), Material.ENGINE, smooth=True),
-            loft(circles(exhaust, 10), Material.DARK),
+            loft(circles(exhaust, 8), Material.DARK),
         ]
     )
     return joined([
@@ -235,18 +234,8 @@ _CANNON = (0.1468, 0.0, MIDDLE_Z + 0.0117)
 
 def _cannon() -> Mesh:
     """The housing of the upper cannon on the right."""
-    housing = np.array(
-        [
-            [0.0440, 0.0064],
-            [0.0450, 0.0079],
-            [0.0500, 0.0079],
-            [0.0515, 0.0069],
-            [0.1000, 0.0069],
-            [0.1020, 0.0050],
-            [0.1050, 0.0057],
-            [0.1105, 0.0053],
-        ]
-    )
+    housing = np.array([[0.0440, 0.0075], [0.0500, 0.0079], [0.0515, 0.0069], [0.1000, 0.0069],
+                        [0.1020, 0.0052], [0.1105, 0.0054]])  # fmt: skip
     return loft(circles(housing, 8), Material.HULL, smooth=True).moved(*_CANNON)
 
 

@@ -102,15 +102,15 @@ def _rows(flat: Field, nearness: Field, size: tuple[int, int]) -> _Rows:
 def _ends(flat: Field, triangle: NDArray[np.int64], y: Field) -> tuple[Field, Field]:
     """The x at which rows of triangles begin and end, (N,) each."""
     order = np.argsort(flat[..., 1], axis=1)
-    x, y_of = np.moveaxis(np.take_along_axis(flat, order[..., None], axis=1), (1, 2), (1, 0))
-    # The long side, and the two that a row meets above and below the middle corner: x of a row is
-    # the base and the slope times y, the same numbers for both triangles of a side.
+    ordered = np.take_along_axis(flat, order[..., None], axis=1)
+    across, down = np.ascontiguousarray(ordered.T)
+    # The long side, and the two that a row meets above and below the middle corner. x of a row is
+    # a base and a slope times y, the same numbers for both triangles of a side.
     upper, lower = [0, 0, 1], [2, 1, 2]
-    fall = (y_of[:, lower] - y_of[:, upper]).T
-    run = (x[:, lower] - x[:, upper]).T
+    fall, run = down[lower] - down[upper], across[lower] - across[upper]
     slope = np.where(fall > 0, run / np.where(fall > 0, fall, 1.0), 0.0)
-    base = x[:, upper].T - slope * y_of[:, upper].T
-    short = triangle + len(flat) * (1 + (y >= y_of[:, 1][triangle]))
+    base = across[upper] - slope * down[upper]
+    short = triangle + len(flat) * (1 + (y >= down[1][triangle]))
     one = base[0][triangle] + slope[0][triangle] * y
     other = base.ravel()[short] + slope.ravel()[short] * y
     return np.minimum(one, other), np.maximum(one, other)

@@ -108,7 +108,7 @@ def _photograph(rng: Rng, sensor: Rng, scene: Field) -> Image:
     blur = log_uniform(rng, 0.25, 1.7) if rng.random() < 0.75 else 0.0
     if blur:
         scene = cv2.GaussianBlur(scene, (0, 0), blur * side)
-    gain, gamma = log_uniform(rng, 0.75, 1.4), log_uniform(rng, 0.75, 1.3)
+    gain, gamma = log_uniform(rng, 0.8, 1.45), log_uniform(rng, 0.75, 1.3)
     if rng.random() < 0.5:
         scene = cv2.pow(np.maximum(scene, 0), gamma)
     tint = np.exp(rng.normal(0, 0.05, 3)) * gain

@@ -82,7 +82,7 @@ def nebula(rng: Rng, size: tuple[int, int]) -> Field:
         cloud = _clouds(rng, half, rough=rng.uniform(0.5, 0.8))
         cloud = np.maximum(cloud - np.float32(rng.uniform(-1.6, 0.7)), 0)
         cloud = cv2.pow(cloud, rng.uniform(0.8, 2.2))
-        colour = _nebula_colour(rng) * _log_uniform(rng, 0.04, 0.55)
+        colour = _nebula_colour(rng) * _log_uniform(rng, 0.04, 0.48)
         sky += cv2.merge([cloud * np.float32(each) for each in colour]).reshape(sky.shape)
     if rng.random() < 0.5:
         dust = np.maximum(_clouds(rng, half, rough=0.65), 0)
