@@ -34,6 +34,7 @@ def option(
     odd: bool = False,
     check: Callable[[Any], object] | None = None,
     panel: str = "",
+    local: bool = False,
 ) -> Any:
     """A dataclass field that is an option.
 
@@ -41,6 +42,7 @@ def option(
         flag: its command-line flag, if it has one.
         odd: whether numbers must be odd; 0 stands for none where `low` allows it.
         check: raises UsageError for a value that does not fit.
+        local: whether it names a file of the user's machine, which weights do not tell on.
     """
     metadata = {
         "help": help,
@@ -51,6 +53,7 @@ def option(
         "odd": odd,
         "check": check,
         "panel": panel,
+        "local": local,
     }
     return field(default=default, metadata=metadata)
 
@@ -220,6 +223,7 @@ class DataOptions:
         "Folder or name of the data; left out: the task's own generated data.",
         flag="--data",
         panel="Data",
+        local=True,
     )
     n_generated: int | None = option(
         None, "Generated training samples, when the data are generated; none: the task's.", low=1
@@ -251,6 +255,7 @@ class DataOptions:
         "well.",
         flag="--pseudo",
         panel="Data",
+        local=True,
     )
     download: bool = option(
         False, "Allow downloads (data sets, pretrained encoders).", flag="--download", panel="Data"

@@ -48,7 +48,9 @@ class SceneOptions:
         0.45, "Share of samples whose faces are pasted into pictures without faces.",
         low=0.0, high=1.0,
     )  # fmt: skip
-    without_faces: str = option("", "Folder of pictures that show no face, to learn from as well.")
+    without_faces: str = option(
+        "", "Folder of pictures that show no face, to learn from as well.", local=True
+    )
     colour: float = option(
         0.7, "Strength of changes of brightness, contrast, saturation, hue, gamma and white "
         "balance, and of turning grey.", low=0.0, high=1.0,

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -164,8 +164,11 @@ def prepare(config: Config, runtime: Runtime, *, init: str | None, fresh: bool) 
 def make_card(config: Config, network: Network, runtime: Runtime) -> Card:
     """What the weights of this training say of themselves."""
     options = config.to_json()["options"]
-    # Paths of the trainer's machine are nobody else's business.
-    options["data"] |= {"source": None, "pseudo": None}
+    for group, kind in config.groups.items():
+        # Paths of the trainer's machine are nobody else's business.
+        options[group] |= {
+            entry.name: entry.default for entry in fields(kind) if entry.metadata.get("local")
+        }
     device = torch.cuda.get_device_name() if runtime.device.type == "cuda" else "cpu"
     return Card(
         task=config.task,

@@ -137,10 +137,12 @@ def best_pose(seen: Seen) -> tuple[Floats, Bools]:
     best = poses[np.argsort(costs, kind="stable")[:_N_REFINED]]
     pose = refined(seen, best, seen.usable, robust=True)[0]
     inliers = seen.usable
+    # The chosen pose goes through some points almost exactly (Rousseeuw, Leroy 1987, section 5.1).
+    few = (1 + 5 / max(1, 2 * int(inliers.sum()) - 6)) ** 2
     for _ in range(_N_ROUNDS):
         squares = seen.squares(pose[None])[0]
         # Points may be worse than they say, all of them: that makes no outliers.
-        noise = max(1.0, float(np.median(squares[seen.usable])) / _MEDIAN)
+        noise = max(1.0, few * float(np.median(squares[seen.usable])) / _MEDIAN)
         chosen = seen.usable & (squares < OUTLIER**2 * noise)
         if chosen.sum() < LEAST_POINTS or (chosen == inliers).all():
             break

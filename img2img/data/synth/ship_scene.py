@@ -77,11 +77,11 @@ class Scene:
 
     def _ship(self, view: View) -> Cut | None:
         parts, less = self.parts, self.without
+        chosen = {name: None if name in less else stream for name, stream in parts.items()}
         wear = Wear(
-            **{name: None if name in less else parts[name] for name in ("materials", "panels")},
-            stripes=parts["stripes"],
+            materials=chosen["materials"], panels=chosen["panels"], stripes=parts["stripes"],
             with_stripes="stripes" not in less,
-        )
+        )  # fmt: skip
         light = Light.studio() if "light" in less else Light.random(parts["light"])
         return render(mesh_of(parts, less), view, paint(wear), light)
 
