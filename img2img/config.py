@@ -236,9 +236,9 @@ class DataOptions:
     groups: str = option(
         "auto",
         "What no division tears apart: auto (column `group` of groups.csv, if it is there), none, "
-        "clusters (pictures that look alike), moments (those whose labels are alike as well), faces "
-        "(people, and faces that look alike), "
-        "column:NAME or pattern:REGEX (its first group).",
+        "clusters (pictures that look alike), moments (those whose labels are alike as well), "
+        "faces (people, and faces that look alike), column:NAME or pattern:REGEX (its first "
+        "group).",
         check=check_groups,
     )
     repeat: tuple[str, ...] = option(

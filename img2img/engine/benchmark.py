@@ -297,6 +297,7 @@ def bench_predict(
     Raises:
         WeightsError: the weights cannot be used, or none ship for the task.
     """
+
     def opened(name: str, given: str | None) -> Session:
         return open_session(find_weights(given, name), device=device)
 

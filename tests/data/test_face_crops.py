@@ -66,7 +66,7 @@ def test_points_lie_where_the_picture_shows_them() -> None:
 
 def test_a_face_that_nothing_locates_is_refused() -> None:
     crops = FaceCrops(OneDot(with_box=False), NOSE, size=48, whole=False)
-    with pytest.raises(DataError, match="dot has too few points.*task.crop=whole"):
+    with pytest.raises(DataError, match=r"dot has too few points.*task\.crop=whole"):
         crops[0]
 
 
