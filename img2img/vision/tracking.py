@@ -139,6 +139,11 @@ class ConstantVelocity:
             self._begin(pose, noise)
         return self._pose
 
+    @property
+    def covariance(self) -> Floats:
+        """(6, 6) of a step away from the pose that was given last."""
+        return self._covariance[:6, :6].copy()
+
     def _begin(self, pose: Floats, noise: Floats) -> None:
         self._pose, self._speed, self._doubted = pose, np.zeros(6), 0
         speeds = np.repeat([self.first_rotation_speed, self.first_shift_speed], 3)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from img2img.vision.pose import rotation_error_deg, translation_error
-from img2img.vision.rigid import pose_of, rotation, stepped
+from img2img.vision.rigid import pose_of, rotation, step_between, stepped
 from img2img.vision.tracking import (
     TRACKERS,
     ConstantVelocity,
@@ -138,6 +138,37 @@ def test_a_pose_that_is_known_badly_counts_less() -> None:
                                                        *[covariance] * (N - 91)])  # fmt: skip
         errors.append(rotation_error_deg(stacked(found)[90], truth[90]))
     assert errors[1] < 0.6 * errors[0]
+
+
+def test_the_filter_knows_how_wrong_it_is() -> None:
+    """Squared errors in its own deviations: 6 if the flight were what it expects; this one is
+    smoother."""
+    squares = []
+    for seed in range(2):
+        truth = flight(seed)
+        seen, covariance = noisy(truth, 1.5, seed)
+        tracker = ConstantVelocity()
+        for k, (pose, real) in enumerate(zip(seen, truth, strict=True)):
+            found = tracker.update(pose, covariance)
+            assert found is not None
+            error = step_between(found, real)
+            if k > 20:
+                squares.append(error @ np.linalg.solve(tracker.covariance, error))
+    assert 2.5 < np.mean(squares) < 7
+
+
+def test_what_is_uncertain_in_the_world_stays_so_while_the_ship_turns() -> None:
+    turn, wide = rotation(np.array([0, 0, np.radians(30)])), np.diag([0.05, 0.005, 0.005]) ** 2
+    tracker = ConstantVelocity(first_rotation_speed=1.0)
+    matrix = np.eye(3)
+    for _ in range(40):
+        matrix = matrix @ turn
+        covariance = 1e-4 * np.eye(6)
+        covariance[:3, :3] = matrix.T @ wide @ matrix
+        tracker.update(pose_of(matrix, [0, 0, 0]), covariance)
+    in_world = matrix @ tracker.covariance[:3, :3] @ matrix.T
+    assert in_world[0, 0] > 10 * in_world[1, 1]
+    assert abs(in_world[0, 1]) < 0.1 * in_world[0, 0]
 
 
 def test_trackers_of_two_flights_share_nothing() -> None:
