@@ -26,15 +26,23 @@ def fit_calibration(confidence: Floats, hit: NDArray[np.bool_]) -> tuple[float, 
     n_hit, n = float(hit.sum()), len(hit)
     target = np.where(hit, (n_hit + 1) / (n_hit + 2), 1 / (n - n_hit + 2))
     terms = np.stack([np.ones(n), log_odds(confidence)], axis=1)
-    weights = np.array([0.0, 1.0])
+    identity = np.array([0.0, 1.0])
     ridge = _RIDGE * n * np.diag([0.0, 1.0])
+
+    def cost(weights: Floats) -> float:
+        odds, off = terms @ weights, weights - identity
+        return float((np.logaddexp(0, odds) - target * odds).sum() + off @ ridge @ off / 2)
+
+    weights = identity
     for _ in range(_N_STEPS):
         share = 1 / (1 + np.exp(-terms @ weights))
-        slope = terms.T @ (share - target) + ridge @ (weights - [0.0, 1.0])
+        slope = terms.T @ (share - target) + ridge @ (weights - identity)
         bend = (terms * (share * (1 - share))[:, None]).T @ terms + ridge + 1e-9 * np.eye(2)
-        step = np.linalg.solve(bend, slope).clip(-2, 2)
+        step = np.linalg.solve(bend, slope)
+        while np.abs(step).max() > 1e-8 and not cost(weights - step) < cost(weights):
+            step = step / 2  # a whole step may overshoot far from the minimum
         weights = weights - step
-        if np.abs(step).max() < 1e-8:
+        if np.abs(step).max() <= 1e-8:
             break
     return round(float(weights[0]), 5), round(float(weights[1]), 5)
 

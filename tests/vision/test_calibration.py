@@ -15,6 +15,18 @@ def test_a_known_bend_is_found_again() -> None:
     np.testing.assert_allclose(calibrated(confidence, (offset, slope)), truth, atol=0.02)
 
 
+def test_confidences_that_say_too_much_are_brought_down() -> None:
+    """All near 1 and right in seven of ten cases: a whole Newton step overshoots here."""
+    rng = np.random.default_rng(1)
+    confidence = rng.uniform(0.75, 0.999, 3000)
+    hit = rng.random(3000) < 0.3 + 0.5 * confidence
+    values = calibrated(confidence, fit_calibration(confidence, hit))
+    assert values.mean() == pytest.approx(hit.mean(), abs=0.01)
+    for low, high in ((0.75, 0.85), (0.95, 0.999)):
+        within = (confidence > low) & (confidence < high)
+        assert values[within].mean() == pytest.approx(hit[within].mean(), abs=0.06)
+
+
 def test_confidences_that_are_all_one_become_the_share_of_hits() -> None:
     hit = np.arange(1000) % 10 < 7
     fitted = fit_calibration(np.ones(1000), hit)
