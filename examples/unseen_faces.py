@@ -37,15 +37,18 @@ def main(data: str, pictures: str) -> None:
         if part_of[record.id] == "test" and group not in learned
     }  # fmt: skip
     rows = [json.loads(line) for line in Path(pictures).read_text().splitlines()]
-    print("| held out | faces | NME | 95 % interval | above 8 % |\n|---|---|---|---|---|")
+    print("| held out | faces found | recall | their NME | 95 % interval | above 8 % |")
+    print("|---|---|---|---|---|---|")
     for name in sorted({row["id"].partition("/")[0] for row in rows}):
         chosen = [r for r in rows if r["id"].startswith(f"{name}/") and r["id"] in unseen]
+        recall = np.mean([row["metrics"]["recall"] for row in chosen])
+        chosen = [row for row in chosen if row["metrics"]["recall"]]
         nme = np.array([row["metrics"]["nme"] for row in chosen], np.float64)
         low, high = percentile_intervals(
             {"nme": nme}, [unseen[row["id"]] for row in chosen],
             lambda columns, weights: {"nme": float(weights @ columns["nme"] / weights.sum())},
         )["nme"]  # fmt: skip
-        print(f"| {name} | {len(nme)} | {nme.mean():.4f} | {low:.4f} … {high:.4f} "
+        print(f"| {name} | {len(nme)} | {recall:.3f} | {nme.mean():.4f} | {low:.4f} … {high:.4f} "
               f"| {(nme > 0.08).mean():.3f} |")  # fmt: skip
 
 
