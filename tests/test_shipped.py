@@ -49,6 +49,30 @@ def test_segmentation_finds_eggs_and_pans_in_unseen_kitchens(tmp_path: Path) -> 
     assert (done.json["split"], done.json["n"]) == ("test", 64)
 
 
+@pytest.mark.parametrize("flags", [(), ("--find",)])
+def test_keypoints_find_drawn_faces_that_no_training_showed(
+    flags: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Real faces were learned from alone; drawn ones are harder for these weights."""
+    limits = ("--max", "nme=0.08", "--min", "recall=0.85", "--min", "precision=0.9")
+    done = img2img(
+        "eval", "keypoints", *flags, *limits, "--json", "-", "--no-baselines", cwd=tmp_path
+    )
+    assert done.code == 0, done.err
+    assert (done.json["split"], done.json["n"]) == ("test", 128)
+
+
+def test_a_picture_without_a_face_has_none(tmp_path: Path) -> None:
+    made = img2img("data", "make", "sobel", "--n", 4, "--size", 256, "--out", "t", cwd=tmp_path)
+    assert made.code == 0, made.err
+    done = img2img("predict", "keypoints", "t/train", cwd=tmp_path)
+    assert done.code == 0, done.err
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert len(lines) == 4
+    assert sum(len(line["faces"]) for line in lines) <= 1
+    assert {line["error"] for line in lines} == {None}
+
+
 def test_sobel_is_exact_on_photos(tmp_path: Path) -> None:
     photos = os.environ.get("IMG2IMG_TEST_PHOTOS")
     if not photos:
