@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from img2img.data.sample import Image, Sample
-from img2img.data.synth.faces import face_splits
+from img2img.data.synth.faces import Faces
 from img2img.report.draw import grid
 
 N, COLUMNS, SIZE = 12, 4, 256
@@ -21,7 +21,7 @@ QUALITY = 75
 
 def main(out: Path) -> None:
     """Writes the sheet and prints its size."""
-    samples = face_splits(1, n_val=1, n_test=N, size=SIZE).parts["test"]
+    samples = Faces.splits(1, n_val=1, n_test=N, size=SIZE).parts["test"]
     sheet = np.ascontiguousarray(grid([marked(sample) for sample in samples], COLUMNS)[..., ::-1])
     out.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(out), sheet, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from img2img.data.sample import Image, Sample
-from img2img.data.synth.ship import flight, ship_splits
+from img2img.data.synth.ship import Flight, Ships
 from img2img.report.draw import grid
 
 N, COLUMNS, SIZE = 12, 6, 256
@@ -22,8 +22,8 @@ QUALITY = 75
 
 def main(out: Path) -> None:
     """Writes the sheet and prints its size."""
-    samples = [*ship_splits(1, n_val=1, n_test=N, size=SIZE).parts["test"],
-               *flight(FRAMES.stop, seed=1, size=SIZE).subset(FRAMES)]  # fmt: skip
+    samples = [*Ships.splits(1, n_val=1, n_test=N, size=SIZE).parts["test"],
+               *Flight(FRAMES.stop, seed=1, size=SIZE).subset(FRAMES)]  # fmt: skip
     sheet = np.ascontiguousarray(grid([marked(sample) for sample in samples], COLUMNS)[..., ::-1])
     out.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(out), sheet, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])

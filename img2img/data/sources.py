@@ -23,10 +23,10 @@ def open_pictures(data: DataOptions, *, n_generated: int) -> Splits:
         UsageError: folds are asked of data that state their parts.
     """
     if data.source is None:
-        from img2img.data.synth.textures import texture_splits
+        from img2img.data.synth.textures import Textures
 
         refuse_folds(data.folds, "the parts of generated pictures")
-        return texture_splits(data.n_generated or n_generated)
+        return Textures.splits(data.n_generated or n_generated)
     from img2img.data.formats.torchvision_sets import NAMES, torchvision_splits
 
     if data.source.partition(":")[0] in NAMES and not Path(data.source).exists():

@@ -98,7 +98,6 @@ class Faces(Task[FaceOptions, list[Proposal]]):
         the points that the data have."""
         defaults: dict[str, Mapping[str, Any]] = {}
         if model.startswith("unet:"):
-            # New option in models/smp.py; all shipped weights together may take 40 MB.
             defaults["model"] = {"decoder": "half", "encoder_depth": 4}
         if source is None:
             return defaults | {"train": {"epochs": 6}}
@@ -115,7 +114,10 @@ class Faces(Task[FaceOptions, list[Proposal]]):
         """Pictures with points; or, as a set to measure on, pictures alone, which show no face."""
         if data.source is None:
             refuse_folds(data.folds, "the parts of generated faces")
-            return self._generated(data.n_generated or self.n_generated, n_val=64, n_test=128)
+            from img2img.data.synth import faces
+
+            drawn = faces.Faces.splits(data.n_generated or self.n_generated, n_test=128)
+            return labelled_splits(drawn, schema_of(self.options.schema), complete=True)
         if holds_pictures_alone(Path(data.source)):
             return pictures_without_faces(Path(data.source), data)
         from img2img.data.formats.points import find_points, point_splits
@@ -128,17 +130,10 @@ class Faces(Task[FaceOptions, list[Proposal]]):
             return splits
         return joined_parts(splits, pictures_without_faces(Path(folder), data))
 
-    def _generated(self, n: int, **options: Any) -> Splits:
-        from img2img.data.synth.faces import face_splits
-
-        found = face_splits(n, **options)
-        return labelled_splits(found, schema_of(self.options.schema), complete=True)
-
     def generate(self, n: int, *, size: int, seed: int) -> Mapping[str, Dataset]:
-        from img2img.data.synth.faces import face_splits
+        from img2img.data.synth import faces
 
-        beside = max(1, n // 8)
-        return face_splits(n, n_val=beside, n_test=beside, size=size, seed=seed).parts
+        return faces.Faces.parts(n, size=size, seed=seed)
 
     def write_sample(self, folder: Path, sample: Sample) -> None:
         """A picture and its points beside it, as 300-W has them."""

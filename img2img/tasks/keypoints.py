@@ -145,10 +145,10 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
 
     def splits(self, data: DataOptions) -> Splits:
         if data.source is None:
-            from img2img.data.synth.faces import face_splits
+            from img2img.data.synth.faces import Faces
 
             refuse_folds(data.folds, "the parts of generated faces")
-            splits = face_splits(data.n_generated or self.n_generated, n_val=64, n_test=128)
+            splits = Faces.splits(data.n_generated or self.n_generated, n_test=128)
         else:
             from img2img.data.formats.points import find_points, point_splits
 
@@ -163,10 +163,9 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         return FaceCrops(pictures, self.schema, size=self.options.image_size, whole=whole)
 
     def generate(self, n: int, *, size: int, seed: int) -> Mapping[str, Dataset]:
-        from img2img.data.synth.faces import face_splits
+        from img2img.data.synth.faces import Faces
 
-        beside = max(1, n // 8)
-        return face_splits(n, n_val=beside, n_test=beside, size=size, seed=seed).parts
+        return Faces.parts(n, size=size, seed=seed)
 
     def write_sample(self, folder: Path, sample: Sample) -> None:
         """A PNG, and a row of its points in `points.csv` beside it."""

@@ -140,16 +140,21 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
     # ---- data
 
     def splits(self, data: DataOptions) -> Splits:
+        from img2img.data.synth.kitchen import Kitchens
+
         if data.source is None:
             refuse_folds(data.folds, "the parts of generated kitchens")
-            splits = self._kitchens(data.n_generated or self.n_generated, n_val=32, n_test=64)
+            splits = Kitchens.splits(
+                data.n_generated or self.n_generated, n_val=32, without=self._left_out
+            )
         else:
             from img2img.data.formats.masks import mask_splits
 
             splits = mask_splits(data, self.classes)
         added: dict[str, Dataset] = {}
         if self.options.kitchens and data.source is not None:
-            added["kitchens"] = self._kitchens(self.options.kitchens).parts["train"]
+            kitchens = Kitchens.splits(self.options.kitchens, without=self._left_out)
+            added["kitchens"] = kitchens.parts["train"]
         if data.pseudo is not None:
             from img2img.data.formats.masks import unlabelled
 
@@ -161,11 +166,17 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
         return splits
 
     def generate(self, n: int, *, size: int, seed: int) -> Mapping[str, Dataset]:
-        beside = max(1, n // 8)
-        return self._kitchens(n, n_val=beside, n_test=beside, size=size, seed=seed).parts
+        from img2img.data.synth.kitchen import Kitchens
 
-    def _kitchens(self, n: int, **options: Any) -> Splits:
-        from img2img.data.synth.kitchen import kitchen_splits
+        return Kitchens.parts(n, size=size, seed=seed, without=self._left_out)
+
+    @property
+    def _left_out(self) -> frozenset[str]:
+        """The parts that generated kitchens leave out.
+
+        Raises:
+            UsageError: the classes are not those of kitchens.
+        """
         from img2img.errors import UsageError
 
         if not self._finds_eggs:
@@ -173,8 +184,7 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
                 "generated kitchens know background, egg and pan: give pictures with --data, or "
                 "leave task.classes and task.kitchens alone."
             )
-        without = frozenset(self.options.kitchens_without)
-        return kitchen_splits(n, without=without, **options)
+        return frozenset(self.options.kitchens_without)
 
     def write_sample(self, folder: Path, sample: Sample) -> None:
         from img2img.data.images import write

@@ -119,10 +119,9 @@ class Sobel(Task[SobelOptions, Filtered]):
         return open_pictures(data, n_generated=self.n_generated)
 
     def generate(self, n: int, *, size: int, seed: int) -> Mapping[str, Dataset]:
-        from img2img.data.synth.textures import texture_splits
+        from img2img.data.synth.textures import Textures
 
-        beside = max(1, n // 8)
-        return texture_splits(n, n_val=beside, n_test=beside, size=size, seed=seed).parts
+        return Textures.parts(n, size=size, seed=seed)
 
     def targets(self, sample: Sample, rng: np.random.Generator | None) -> Arrays:
         image = _crop(sample.image, self.options.image_size, rng)

@@ -14,7 +14,7 @@ import pytest
 from support import img2img, sentence
 
 from img2img.cli import app as door
-from img2img.data.synth.faces import face_splits
+from img2img.data.synth.faces import Faces
 from img2img.vision.schemas import IBUG68, KAGGLE15
 
 COLUMNS = [f"{name}_{axis}" for name in KAGGLE15.points for axis in "xy"]
@@ -35,7 +35,7 @@ def kaggle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The three files of the competition: 12 faces, every third without the ends of its brows,
     and 3 without labels."""
     folder = tmp_path_factory.mktemp("kaggle")
-    parts = face_splits(12, n_val=1, n_test=3, size=96).parts
+    parts = Faces.splits(12, n_val=1, n_test=3, size=96).parts
     texts = {
         part: [" ".join(map(str, cv2.cvtColor(sample.image, cv2.COLOR_RGB2GRAY).ravel()))
                for sample in samples]
@@ -201,7 +201,7 @@ def test_two_processes_write_what_one_writes(
     kaggle_run: Path, kaggle: Path, tmp_path: Path
 ) -> None:
     inputs = [kaggle / "test.csv"]
-    for index, sample in enumerate(face_splits(3, n_val=1, n_test=1, size=64).parts["train"]):
+    for index, sample in enumerate(Faces.splits(3, n_val=1, n_test=1, size=64).parts["train"]):
         inputs.append(tmp_path / f"{index}.png")
         cv2.imwrite(str(inputs[-1]), sample.image)
     command = ["-m", "img2img", "predict", "keypoints", *map(str, inputs), "--weights",
@@ -360,7 +360,7 @@ def test_made_faces_are_read_back_checked_and_shown(tmp_path: Path) -> None:
     folder = tmp_path / "faces"
     read = point_splits(find_points(folder), DataOptions(source=str(folder)), IBUG68)
     assert read.stated
-    drawn = face_splits(11, n_val=1, n_test=1, size=80, seed=3).parts
+    drawn = Faces.splits(11, n_val=1, n_test=1, size=80, seed=3).parts
     for part, samples in drawn.items():
         assert len(read.parts[part]) == len(samples)
         for one, two in zip(read.parts[part], samples, strict=True):
@@ -381,7 +381,7 @@ def test_made_faces_are_read_back_checked_and_shown(tmp_path: Path) -> None:
 
 
 def test_data_that_teach_nonsense_end_with_3(tmp_path: Path, refused: Door) -> None:
-    faces = face_splits(12, n_val=1, n_test=1, size=64).parts["train"]
+    faces = Faces.splits(12, n_val=1, n_test=1, size=64).parts["train"]
     rows: list[list[object]] = []
     for sample in faces:
         cv2.imwrite(f"{sample.id}.png", sample.image)

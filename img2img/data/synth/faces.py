@@ -5,14 +5,13 @@ that makes pictures of people differ. The points are what the face is drawn from
 Nothing is taken from photographs.
 """
 
-from functools import partial
 from typing import ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.data.sample import Image, Record, Sample, Splits
+from img2img.data.sample import Image, Record, Sample
 from img2img.data.synth import face_extras as extras
 from img2img.data.synth import face_features as features
 from img2img.data.synth import face_hair as hair
@@ -21,7 +20,7 @@ from img2img.data.synth import face_skin as skin
 from img2img.data.synth.face_head import Face, random_face
 from img2img.data.synth.face_portrait import Portrait, random_lamp, random_portrait
 from img2img.data.synth.face_raster import Rendered
-from img2img.data.synth.generated import Generated, generated_splits
+from img2img.data.synth.generated import Generated
 from img2img.data.synth.kitchen_canvas import Rng
 
 PARTS: tuple[str, ...] = (
@@ -94,20 +93,6 @@ class Faces(Generated):
             image=pixels,
             labels={"points": points, "box": box},
         )
-
-
-def face_splits(
-    n_train: int,
-    *,
-    n_val: int = 64,
-    n_test: int = 64,
-    size: int = 256,
-    seed: int = 0,
-    without: frozenset[str] = frozenset(),
-) -> Splits:
-    """Generated faces in three parts, of `size` × `size` pixels; each is a person of its own."""
-    faces = partial(Faces, size=size, seed=seed, without=without)
-    return generated_splits(faces, n_train=n_train, n_val=n_val, n_test=n_test)
 
 
 def draw_face(rng: Rng, face: Face, without: frozenset[str] = frozenset()) -> Image:

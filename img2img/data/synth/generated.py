@@ -1,9 +1,9 @@
 """Pictures that are drawn instead of read: sets of them, and their parts."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Mapping
 from copy import copy
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -48,22 +48,31 @@ class Generated(Dataset):
     def draw(self, rng: np.random.Generator, height: int, width: int) -> Image:
         """(height, width, planes) uint8, a function of the state of `rng` alone."""
 
+    @classmethod
+    def splits(
+        cls, n_train: int, *, n_val: int = 64, n_test: int = 64, seed: int = 0, **options: Any
+    ) -> Splits:
+        """Pictures for training, validation and test.
 
-def generated_splits(
-    pictures: Callable[..., Generated], *, n_train: int, n_val: int, n_test: int
-) -> Splits:
-    """Generated pictures for training, validation and test.
+        Each part takes every third index, so that a part may grow and no picture of another
+        changes.
 
-    Each part takes every third index, so that a part may grow and no picture of another changes.
+        Args:
+            options: further arguments of the class, but `first` and `step`.
+        """
+        counts = {"train": n_train, "val": n_val, "test": n_test}
+        parts: dict[str, Dataset] = {
+            part: cls(n, seed=seed, first=first, step=len(counts), **options)
+            for first, (part, n) in enumerate(counts.items())
+        }
+        whole = copy(parts["train"])
+        whole.records = tuple(record for part in parts.values() for record in part.records)
+        return Splits(name=f"generated {cls.kind}s", parts=parts, stated=True, whole=whole)
 
-    Args:
-        pictures: makes a set of its number of pictures, `first` and `step`.
-    """
-    counts = {"train": n_train, "val": n_val, "test": n_test}
-    parts = {
-        part: pictures(n, first=first, step=len(counts))
-        for first, (part, n) in enumerate(counts.items())
-    }
-    whole = copy(parts["train"])
-    whole.records = tuple(record for part in parts.values() for record in part.records)
-    return Splits(name=f"generated {whole.kind}s", parts=parts, stated=True, whole=whole)
+    @classmethod
+    def parts(cls, n: int, *, size: int, seed: int, **options: Any) -> Mapping[str, Dataset]:
+        """What `Task.generate` gives: `n` training samples, and an eighth of that for each of
+        validation and test, at least one."""
+        beside = max(1, n // 8)
+        made = cls.splits(n, n_val=beside, n_test=beside, size=size, seed=seed, **options)
+        return made.parts

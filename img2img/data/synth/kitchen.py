@@ -5,7 +5,6 @@ looks alike: white balls and plates, hot plates and lids. Every picture is drawn
 the class of each pixel is exact. Nothing is taken from photographs.
 """
 
-from functools import partial
 from math import pi
 from typing import Any, ClassVar
 
@@ -13,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.data.sample import Image, Record, Sample, Splits
-from img2img.data.synth.generated import Generated, generated_splits
+from img2img.data.sample import Image, Record, Sample
+from img2img.data.synth.generated import Generated
 from img2img.data.synth.kitchen_canvas import Canvas, Field, Rng, log_uniform
 from img2img.data.synth.kitchen_room import faded
 from img2img.data.synth.kitchen_scene import draw_scene
@@ -71,20 +70,6 @@ class Kitchens(Generated):
             image=pixels[..., :3],
             labels={"classes": pixels[..., 3]},
         )
-
-
-def kitchen_splits(
-    n_train: int,
-    *,
-    n_val: int = 64,
-    n_test: int = 64,
-    size: int = 256,
-    seed: int = 0,
-    without: frozenset[str] = frozenset(),
-) -> Splits:
-    """Generated kitchens in three parts, of `size` × `size` pixels."""
-    kitchens = partial(Kitchens, size=size, seed=seed, without=without)
-    return generated_splits(kitchens, n_train=n_train, n_val=n_val, n_test=n_test)
 
 
 def draw_kitchen(

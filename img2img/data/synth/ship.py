@@ -7,14 +7,13 @@ is taken from pictures of others.
 """
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from img2img.data.sample import Image, Record, Sample, Splits
-from img2img.data.synth.generated import Generated, generated_splits
+from img2img.data.sample import Image, Record, Sample
+from img2img.data.synth.generated import Generated
 from img2img.data.synth.ship_pose import (
     Matrix,
     Rng,
@@ -151,37 +150,6 @@ class Flight(Ships):
     def _rngs(self, record: Record) -> tuple[Rng, Rng, Rng]:
         pose, _, sensor = super()._rngs(record)
         return pose, np.random.default_rng([self.version, self.seed]).spawn(2)[0], sensor
-
-
-def flight(
-    n: int,
-    seed: int,
-    *,
-    size: int = 256,
-    shape: tuple[int, int] | None = None,
-    without: frozenset[str] = frozenset(),
-) -> Flight:
-    """n frames of a smooth flight, of `size` × `size` pixels or of a `shape` (H, W)."""
-    return Flight(n, seed=seed, size=size, shape=shape, without=without)
-
-
-def ship_splits(
-    n_train: int,
-    *,
-    n_val: int = 64,
-    n_test: int = 64,
-    size: int = 256,
-    seed: int = 0,
-    without: frozenset[str] = frozenset(),
-    photos: Path | None = None,
-) -> Splits:
-    """Generated frames in three parts, of `size` × `size` pixels; each has a pose of its own.
-
-    Raises:
-        DataError: the folder `photos` has no picture.
-    """
-    ships = partial(Ships, size=size, seed=seed, without=without, photos=photos)
-    return generated_splits(ships, n_train=n_train, n_val=n_val, n_test=n_test)
 
 
 def _reshaped(record: Record, shape: tuple[int, int]) -> Record:

@@ -9,7 +9,6 @@ into a picture.
 """
 
 from collections.abc import Callable
-from functools import partial
 from math import ceil, log, pi
 from typing import Any
 
@@ -17,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.data.sample import Image, Splits
-from img2img.data.synth.generated import Generated, generated_splits
+from img2img.data.sample import Image
+from img2img.data.synth.generated import Generated
 
 # Any, because OpenCV's stubs promise no more of what they return.
 Scene = NDArray[Any]
@@ -34,14 +33,6 @@ class Textures(Generated):
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> Image:
         return draw_texture(rng, height, width)
-
-
-def texture_splits(
-    n_train: int, *, n_val: int = 64, n_test: int = 64, size: int = 256, seed: int = 0
-) -> Splits:
-    """Generated textures in three parts, of `size` × `size` pixels."""
-    textures = partial(Textures, size=size, seed=seed)
-    return generated_splits(textures, n_train=n_train, n_val=n_val, n_test=n_test)
 
 
 def draw_texture(rng: np.random.Generator, height: int, width: int) -> Image:

@@ -18,7 +18,7 @@ from img2img.data.synth.face_layout import (
     layout_of,
     random_person,
 )
-from img2img.data.synth.faces import PARTS, Faces, draw_face, face_splits
+from img2img.data.synth.faces import PARTS, Faces, draw_face
 from img2img.vision.schemas import IBUG68
 
 BARE = frozenset(PARTS)
@@ -251,7 +251,7 @@ def test_an_unknown_part_is_refused() -> None:
 
 
 def test_splits_share_no_face() -> None:
-    splits = face_splits(4, n_val=3, n_test=2, size=32)
+    splits = Faces.splits(4, n_val=3, n_test=2, size=32)
     ids = [record.id for part in splits.parts.values() for record in part.records]
     assert [len(part) for part in splits.parts.values()] == [4, 3, 2]
     assert len(set(ids)) == 9

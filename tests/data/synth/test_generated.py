@@ -7,12 +7,12 @@ import pytest
 
 from img2img.data.sample import Splits
 from img2img.data.synth.generated import Generated
-from img2img.data.synth.kitchen import Kitchens, kitchen_splits
-from img2img.data.synth.textures import Textures, texture_splits
+from img2img.data.synth.kitchen import Kitchens
+from img2img.data.synth.textures import Textures
 
 Kind = Callable[..., Generated]
 KINDS = pytest.mark.parametrize("kind", [Kitchens, Textures])
-SPLITS = pytest.mark.parametrize("splits_of", [kitchen_splits, texture_splits])
+SPLITS = pytest.mark.parametrize("splits_of", [Kitchens.splits, Textures.splits])
 
 
 @KINDS

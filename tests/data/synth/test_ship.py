@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from img2img.data.images import read, write
-from img2img.data.synth.ship import Flight, Ships, flight, ship_splits
+from img2img.data.synth.ship import Flight, Ships
 from img2img.data.synth.ship_frames import projection_matrix, write_frames
 from img2img.data.synth.ship_light import Light
 from img2img.data.synth.ship_mesh import Mesh, block, circles, joined, loft
@@ -308,7 +308,7 @@ def test_photographs_become_backgrounds(tmp_path: Path) -> None:
 
 
 def test_a_flight_is_smooth_and_of_one_group() -> None:
-    frames = flight(120, seed=5, size=64)
+    frames = Flight(120, seed=5, size=64)
     turns = np.stack([frames.view(record).pose[:3, :3] for record in frames.records])
     steps = turns[1:] @ turns[:-1].transpose(0, 2, 1)
     angles = np.degrees(np.arccos((np.trace(steps, axis1=1, axis2=2) - 1) / 2))
@@ -317,7 +317,7 @@ def test_a_flight_is_smooth_and_of_one_group() -> None:
     moves = np.stack([frames.view(record).pose[:2, 3] for record in frames.records])
     assert np.abs(np.diff(moves, axis=0)).max() < 0.03
     assert np.abs(moves).max() <= 0.47
-    shorter = flight(30, seed=5, size=64)
+    shorter = Flight(30, seed=5, size=64)
     assert np.array_equal(shorter[29].image, frames[29].image)
     assert {sample.group for sample in frames.subset([0, 60])} == {"flight-seed5"}
 
@@ -332,7 +332,7 @@ def test_a_flight_keeps_its_ship_and_its_background() -> None:
 
 
 def test_splits_share_no_frame() -> None:
-    splits = ship_splits(3, n_val=2, n_test=2, size=32, seed=1)
+    splits = Ships.splits(3, n_val=2, n_test=2, size=32, seed=1)
     ids = [record.id for part in splits.parts.values() for record in part.records]
     assert len(set(ids)) == 7
     assert {name: len(part) for name, part in splits.parts.items()} == {
