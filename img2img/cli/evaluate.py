@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from img2img.cli.options import Data, Device, EngineName, JsonOut, Quiet, TaskName, Weights
+from img2img.cli.options import (
+    Data,
+    Device,
+    EngineName,
+    Finder,
+    JsonOut,
+    NoFlip,
+    Quiet,
+    TaskName,
+    Weights,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,15 +68,13 @@ def evaluate(
         int, typer.Option(min=0, metavar="N", help="Worst pictures to show in --out.")
     ] = 8,
     find: Annotated[
-        bool, typer.Option("--find", help="keypoints: look for the faces in whole photos.")
+        bool,
+        typer.Option(
+            "--find", help="keypoints: look for the faces in whole photos; --finder implies it."
+        ),
     ] = False,
-    finder: Annotated[
-        str | None,
-        typer.Option(metavar="WEIGHTS", help="keypoints: what finds faces; left out: what ships."),
-    ] = None,
-    no_flip: Annotated[
-        bool, typer.Option("--no-flip", help="keypoints: no average with the mirrored picture.")
-    ] = False,
+    finder: Finder = None,
+    no_flip: NoFlip = False,
     baselines: Annotated[
         bool, typer.Option(help="Measure the honest baselines beside the weights.")
     ] = True,
@@ -92,12 +100,14 @@ def evaluate(
     limits = _limits(minimum or [], ">=") + _limits(maximum or [], "<=")
     if out is not None:
         check_folder(out)
+    finds = find or finder is not None
+    asked = given(find=finds or None, finder=finder, flip=False if no_flip else None)
     with ranks_joined() as runtime:
         measurement = _measure(
             task, weights, runtime=runtime, data=data, split=split, device=device, engine=engine,
             tile=tile, download=download, baselines=baselines, allow_python=allow_python,
             quiet=quiet, needed=[limit["metric"] for limit in limits],
-            asked=given(find=find or None, finder=finder, flip=False if no_flip else None),
+            asked=asked,
         )  # fmt: skip
     if not runtime.leads:
         return

@@ -41,6 +41,13 @@ Data = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 EngineName = Annotated[str, typer.Option(help="auto, onnx or torch.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no talk.")]
+Finder = Annotated[
+    str | None,
+    typer.Option(metavar="WEIGHTS", help="keypoints: what finds faces; left out: what ships."),
+]
+NoFlip = Annotated[
+    bool, typer.Option("--no-flip", help="keypoints: no average with the mirrored picture.")
+]
 JsonOut = Annotated[
     str | None, typer.Option("--json", metavar="FILE|-", help="Also write the result as JSON.")
 ]

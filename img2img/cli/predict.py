@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from img2img.cli.options import Device, EngineName, Quiet, TaskName, Weights
+from img2img.cli.options import Device, EngineName, Finder, NoFlip, Quiet, TaskName, Weights
 
 if TYPE_CHECKING:
     from img2img.engine.runtime import Runtime
@@ -68,13 +68,8 @@ def predict(
     whole_image: Annotated[
         bool, typer.Option("--whole-image", help="keypoints: each picture is one face.")
     ] = False,
-    finder: Annotated[
-        str | None,
-        typer.Option(metavar="WEIGHTS", help="keypoints: what finds faces; left out: what ships."),
-    ] = None,
-    no_flip: Annotated[
-        bool, typer.Option("--no-flip", help="keypoints: no average with the mirrored picture.")
-    ] = False,
+    finder: Finder = None,
+    no_flip: NoFlip = False,
     heatmaps: Annotated[
         bool, typer.Option("--heatmaps", help="keypoints: overlays show the heatmaps too.")
     ] = False,

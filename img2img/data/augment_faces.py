@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from img2img.config import option
 from img2img.data.augment import covered, photometric
 from img2img.data.augment_points import covered_up
-from img2img.data.finder import WITHOUT_FACES, crop_of, scaled_view
+from img2img.data.finder import WITHOUT_FACES, crop_of
 from img2img.data.sample import Dataset, Image
+from img2img.data.view import View
 from img2img.data.warp import Matrix, warp_image
 from img2img.vision.face_maps import Places, cell_centres, distances, moved
 
@@ -288,4 +289,4 @@ def _spread(indices: list[int], n: int) -> list[int]:
 
 def _reduced(image: Image) -> Image:
     height, width = image.shape[:2]
-    return scaled_view(height, width, min(1.0, _BACKGROUND_PX / max(height, width))).apply(image)
+    return View.scaled(height, width, min(1.0, _BACKGROUND_PX / max(height, width))).apply(image)

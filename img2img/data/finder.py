@@ -164,20 +164,7 @@ def _by_picture(records: Sequence[Record]) -> Iterable[list[Record]]:
 def _view(record: Record) -> View:
     """The picture made smaller, if it is too large, and nothing round it."""
     factor = min(1.0, LONGEST / max(record.height, record.width))
-    return scaled_view(record.height, record.width, factor)
-
-
-def scaled_view(height: int, width: int, factor: float) -> View:
-    """A picture scaled, to whole pixels, and nothing round it."""
-    inner_height, inner_width = max(1, round(height * factor)), max(1, round(width * factor))
-    return View(
-        height=height,
-        width=width,
-        canvas_height=inner_height,
-        canvas_width=inner_width,
-        scale_x=inner_width / width,
-        scale_y=inner_height / height,
-    )
+    return View.scaled(record.height, record.width, factor)
 
 
 def _laid(places: NDArray[np.float64], view: View) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """The exactly invertible map between original pixels and network pixels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import cv2
@@ -36,18 +36,23 @@ class View:
     def letterbox(cls, height: int, width: int, size: int) -> Self:
         """The picture scaled to fit a square of `size` pixels, centred, its aspect kept to
         within half a pixel (which the separate scales make exact)."""
-        factor = size / max(height, width)
+        inner = cls.scaled(height, width, size / max(height, width))
+        left = (size - inner.canvas_width) // 2
+        top = (size - inner.canvas_height) // 2
+        return replace(inner, canvas_height=size, canvas_width=size, left=left, top=top)
+
+    @classmethod
+    def scaled(cls, height: int, width: int, factor: float) -> Self:
+        """The picture scaled, to whole pixels, and nothing round it."""
         inner_height = max(1, round(height * factor))
         inner_width = max(1, round(width * factor))
         return cls(
             height=height,
             width=width,
-            canvas_height=size,
-            canvas_width=size,
+            canvas_height=inner_height,
+            canvas_width=inner_width,
             scale_x=inner_width / width,
             scale_y=inner_height / height,
-            left=(size - inner_width) // 2,
-            top=(size - inner_height) // 2,
         )
 
     @property

@@ -25,8 +25,7 @@ def attach(task: Task[Any, Any], open_weights: Callable[[str, str | None], Sessi
     """
     if not task.wants_first_look:
         return
-    weights = None if task.asked.finder == "shipped" else task.asked.finder
-    session = open_weights(task.companion, weights)
+    session = open_weights(task.companion, task.companion_weights)
     companion = task_of(session.card, task.companion)
     task.first_look = Predictor(companion, session, outputs=companion.result_outputs).run
 

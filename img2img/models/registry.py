@@ -7,7 +7,13 @@ from typing import Any
 from img2img.config import ModelOptions
 from img2img.errors import UsageError, unknown_name
 from img2img.models.network import Head, Network
-from img2img.models.smp import ARCHITECTURES, EncoderDecoder, encoder_names, split_name
+from img2img.models.smp import (
+    ARCHITECTURES,
+    EncoderDecoder,
+    EncoderOptions,
+    encoder_names,
+    split_name,
+)
 from img2img.registry import load_model, model_names
 
 
@@ -134,12 +140,12 @@ def build(
     network: Network = family.network(dataclasses.replace(options, name=name), head)
     if not pretrained:
         return Built(network=network, note=f"model {name}")
-    encoder, wanted = name.partition(":")[2], getattr(options, "encoder_weights", "none")
-    if not encoder or network.encoder is None:
+    encoder = name.partition(":")[2]
+    if not encoder or network.encoder is None or not isinstance(options, EncoderOptions):
         return Built(network=network, note=f"model {name}: from random parameters")
     from img2img.models.pretrained import load_encoder
 
-    note = load_encoder(network.encoder, encoder, wanted, download=download)
+    note = load_encoder(network.encoder, encoder, options.encoder_weights, download=download)
     return Built(network=network, note=note)
 
 

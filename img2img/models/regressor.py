@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from img2img.config import ModelOptions, option
+from img2img.config import option
 from img2img.models.network import Head, Network
-from img2img.models.smp import GridMean, check_encoder, statistics
+from img2img.models.smp import EncoderOptions, GridMean, check_encoder, statistics
 
 GRID = 4
 """Side of the grid of means in which features keep where they are."""
@@ -22,14 +22,9 @@ class Regressor:
     takes_encoders: ClassVar[bool] = True
 
     @dataclass(frozen=True, slots=True, kw_only=True)
-    class Options(ModelOptions):
-        """What the encoder starts from."""
+    class Options(EncoderOptions):
+        """What the encoder starts from, and the width before the numbers."""
 
-        encoder_weights: str = option(
-            "auto",
-            "What the encoder starts from: auto (ImageNet if cached or installed, else nothing), "
-            "none, imagenet, or a .safetensors or .pth file.",
-        )
         hidden: int = option(256, "Width of the layer before the numbers.", low=1)
 
     @classmethod

@@ -55,18 +55,24 @@ _BUILD_ERRORS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderOptions(ModelOptions):
+    """What the encoder starts from."""
+
+    encoder_weights: str = option(
+        "auto",
+        "What the encoder starts from: auto (ImageNet if cached or installed, else nothing), "
+        "none, imagenet, or a .safetensors or .pth file.",
+    )
+
+
 class EncoderDecoder:
     """The family of all `ARCHITECTURE:ENCODER` names."""
 
     @dataclass(frozen=True, slots=True, kw_only=True)
-    class Options(ModelOptions):
-        """What the encoder starts from, and how wide the decoder is."""
+    class Options(EncoderOptions):
+        """What the encoder starts from, how far it goes, and how wide the decoder is."""
 
-        encoder_weights: str = option(
-            "auto",
-            "What the encoder starts from: auto (ImageNet if cached or installed, else nothing), "
-            "none, imagenet, or a .safetensors or .pth file.",
-        )
         decoder: Literal["full", "half"] = option(
             "full", "Width of the decoder; half has half the channels everywhere."
         )

@@ -253,6 +253,11 @@ class Task(ABC, Generic[O, R]):
         self.asked = self.Questions(**parsed)
 
     @property
+    def companion_weights(self) -> str | None:
+        """Path of the companion's weights; None: those that ship."""
+        return None
+
+    @property
     def wants_first_look(self) -> bool:
         """Whether the companion is needed for what is asked."""
         return False

@@ -22,7 +22,6 @@ from img2img.data.finder import (
     labelled_splits,
     pictures_without_faces,
     place_of,
-    scaled_view,
 )
 from img2img.data.sample import Dataset, Image, Sample, Splits
 from img2img.data.split import refuse_folds
@@ -221,7 +220,7 @@ class Faces(Task[FaceOptions, list[Proposal]]):
         longest = max(height, width)
         coarsest = max(1, round(0.75 * self.options.image_size))
         sizes = maps.levels(longest, coarsest=coarsest, finest=self.options.finest)
-        return [scaled_view(height, width, size / longest) for size in sizes]
+        return [View.scaled(height, width, size / longest) for size in sizes]
 
     def view(self, height: int, width: int) -> View:
         return self._views(height, width)[1]

@@ -90,7 +90,7 @@ class KeypointQuestions:
     )
     whole_image: bool = option(False, "The picture is one face, cut out already.")
     find: bool = option(False, "Look for faces in whole photos, as a prediction does.")
-    finder: str = option("shipped", "Weights that find the faces.")
+    finder: str | None = option(None, "Weights that find the faces; none: those that ship.")
     flip: bool = option(True, "Average with the mirrored picture, where a schema has pairs.")
     heatmaps: bool = option(False, "Draw the heatmaps under the points.")
 
@@ -281,6 +281,11 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         if self.asked.heatmaps and self.options.gives_numbers:
             raise UsageError("--heatmaps: these weights answer coordinates and have no heatmaps.")
         self.result_outputs = () if self.asked.heatmaps else self.coding.needed
+
+    @property
+    def companion_weights(self) -> str | None:
+        finder: str | None = self.asked.finder
+        return finder
 
     @property
     def wants_first_look(self) -> bool:

@@ -28,11 +28,6 @@ def _nearest(points: NDArray[Any], found: NDArray[Any]) -> NDArray[Any]:
     return np.linalg.norm(points[:, None] - found, axis=2).min(axis=1)
 
 
-@pytest.fixture(scope="module")
-def model() -> ShapeModel:
-    return ShapeModel.learn(faces(400, 1))
-
-
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 100_000), angle=st.floats(-30, 30), radius=st.floats(13, 17))
 def test_one_map_of_a_face_gives_back_its_points_in_order(

@@ -11,11 +11,6 @@ from img2img.vision.ordering import order
 from img2img.vision.shape_model import ShapeModel
 
 
-@pytest.fixture(scope="module")
-def model() -> ShapeModel:
-    return ShapeModel.learn(faces(400, 1))
-
-
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 100_000), angle=st.floats(-60, 60), radius=st.floats(4, 60))
 def test_shuffled_faces_are_put_in_order(
