@@ -4,16 +4,15 @@ Geometry is a (2, 3) matrix from points x, y of the original to points of the ca
 at integers, so that whatever belongs to the picture (classes, points) can follow it.
 """
 
-import os
-import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from img2img.config import option
+from img2img.data.light import Light, LightOptions, redefined
 from img2img.data.sample import Image
 from img2img.data.view import View
 from img2img.data.warp import Matrix, warp_image
@@ -24,12 +23,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AugmentOptions:
+class AugmentOptions(LightOptions):
     """How training samples vary."""
 
-    strength: float = option(
-        1.0, "Factor on all options of this group; 0: no augmentation.", low=0.0, high=1.0
-    )
     rotation_deg: float = option(
         20.0, "Greatest turn to either side.", unit="degrees", low=0.0, high=180.0
     )
@@ -42,14 +38,9 @@ class AugmentOptions:
     aspect: float = option(1.1, "Greatest change of width : height.", low=1.0, high=4.0)
     flip: bool = option(True, "Mirror half of the samples left to right.")
     flip_vertical: bool = option(False, "Mirror half of the samples upside down.")
-    colour: float = option(
-        0.5, "Strength of changes of brightness, contrast, saturation, hue, gamma and white "
-        "balance, and of turning grey.", low=0.0, high=1.0,
-    )  # fmt: skip
-    blur: float = option(0.2, "Share of samples that lose sharpness.", low=0.0, high=1.0)
-    noise: float = option(0.25, "Share of samples with sensor noise.", low=0.0, high=1.0)
-    compression: float = option(0.2, "Share of samples with JPEG artefacts.", low=0.0, high=1.0)
-    shadow: float = option(0.3, "Share of samples with uneven light.", low=0.0, high=1.0)
+    colour: float = redefined("colour", 0.5)
+    noise: float = redefined("noise", 0.25)
+    shadow: float = redefined("shadow", 0.3)
     dropout: float = option(
         0.15, "Share of samples in which rectangles are covered and ignored.", low=0.0, high=1.0
     )
@@ -185,43 +176,7 @@ def _within(canvas: Image, inside: NDArray[np.bool_]) -> Image:
     return np.asarray(cv2.bitwise_and(canvas, canvas, mask=inside.view(np.uint8)))
 
 
-# ---- light and camera
-
-
-def photometric(options: Any) -> Any:
-    """An albumentations pipeline of what light, lens, sensor and codec do to colours."""
-    # Its import asks PyPI for news, which no training may wait for.
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    import albumentations as A
-
-    k, c = options.strength, options.strength * options.colour
-    jitter = A.ColorJitter(
-        brightness=(1 - 0.5 * c, 1 + 0.5 * c), contrast=(1 - 0.5 * c, 1 + 0.5 * c),
-        saturation=(1 - 0.7 * c, 1 + 0.7 * c), hue=(-0.06 * c, 0.06 * c), p=0.8 * min(1, 2 * c),
-    )  # fmt: skip
-    smooth = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}
-    return A.Compose([
-        A.OneOf([
-            A.RandomShadow((0, 0, 1, 1), shadow_dimension=4, shadow_intensity_range=(0.2, 0.5)),
-            A.Illumination(mode="gaussian", intensity_range=(0.05, 0.2), sigma_range=(0.3, 1.0)),
-        ], p=k * options.shadow),
-        jitter,
-        A.RandomGamma((100 - 45 * c, 100 + 80 * c), p=0.3 * min(1, 2 * c)),
-        A.PlanckianJitter(p=0.35 * c),
-        A.RandomToneCurve(scale=0.1, per_channel=True, p=0.25 * c),
-        A.ToGray(p=0.08 * c),
-        A.OneOf([
-            A.GaussianBlur(sigma_limit=(0.4, 1.6)),
-            A.MotionBlur(blur_limit=(3, 9)),
-            A.Downscale(scale_range=(0.35, 0.8), interpolation_pair=smooth),
-        ], p=k * options.blur),
-        A.OneOf([
-            A.GaussNoise(std_range=(0.01, 0.06)),
-            A.GaussNoise(std_range=(0.01, 0.06), per_channel=False),
-            A.GaussNoise(std_range=(0.01, 0.06), noise_scale_factor=0.5),
-        ], p=k * options.noise),
-        A.ImageCompression(quality_range=(25, 90), p=k * options.compression),
-    ])  # fmt: skip
+# ---- light
 
 
 def _dropped(image: Image, classes: Classes, rng: np.random.Generator) -> tuple[Image, Classes]:
@@ -245,9 +200,7 @@ class Augmenter:
     def __init__(self, options: AugmentOptions, *, size: int) -> None:
         self.options = options
         self.size = size
-        # Of one pixel albumentations makes one with one channel.
-        is_lit = options.strength > 0 and size > 1
-        self._photometric = photometric(options) if is_lit else None
+        self._light = Light(options, size=size)
 
     def __call__(
         self,
@@ -305,10 +258,7 @@ class Augmenter:
     def _lit(
         self, canvas: Image, marks: Classes, inside: NDArray[np.bool_], rng: np.random.Generator
     ) -> tuple[Image, Classes]:
-        if self._photometric is not None:
-            # Not `set_random_seed`: it gives one seed to all transforms, which then coincide.
-            self._photometric.set_random_state(rng, random.Random(int(rng.integers(2**63))))  # noqa: S311
-            canvas = self._photometric(image=canvas)["image"]
+        canvas = self._light(canvas, rng)
         if rng.random() < self.options.strength * self.options.dropout:
             canvas, marks = _dropped(canvas, marks, rng)
             marks[~inside] = IGNORE

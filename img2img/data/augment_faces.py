@@ -1,7 +1,6 @@
 """Random scenes with faces: photos at any scale and turn, and faces pasted into other pictures."""
 
 import math
-import random
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from img2img.config import option
-from img2img.data.augment import covered, photometric
+from img2img.data.augment import covered
 from img2img.data.augment_points import covered_up
 from img2img.data.finder import WITHOUT_FACES, crop_of
+from img2img.data.light import Light, LightOptions, redefined
 from img2img.data.sample import Dataset, Image
 from img2img.data.view import View
 from img2img.data.warp import Matrix, warp_image
@@ -29,13 +29,9 @@ _PASTED = (0.15, 0.7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SceneOptions:
+class SceneOptions(LightOptions):
     """How training pictures of faces vary."""
 
-    strength: float = option(
-        1.0, "Factor on the other options of this group but sizes; 0: no augmentation.",
-        low=0.0, high=1.0,
-    )  # fmt: skip
     smallest: float = option(
         0.15, "Least side of a face's crop, as a share of the picture's.", low=0.02, high=1.0
     )
@@ -52,14 +48,7 @@ class SceneOptions:
     without_faces: str = option(
         "", "Folder of pictures that show no face, to learn from as well.", local=True
     )
-    colour: float = option(
-        0.7, "Strength of changes of brightness, contrast, saturation, hue, gamma and white "
-        "balance, and of turning grey.", low=0.0, high=1.0,
-    )  # fmt: skip
-    blur: float = option(0.2, "Share of samples that lose sharpness.", low=0.0, high=1.0)
-    noise: float = option(0.2, "Share of samples with sensor noise.", low=0.0, high=1.0)
-    compression: float = option(0.2, "Share of samples with JPEG artefacts.", low=0.0, high=1.0)
-    shadow: float = option(0.15, "Share of samples with uneven light.", low=0.0, high=1.0)
+    colour: float = redefined("colour", 0.7)
     occlusion: float = option(0.2, "Share of faces that are partly covered.", low=0.0, high=1.0)
 
 
@@ -111,8 +100,7 @@ class SceneMaker:
         self.bank = bank if bank is not None and bank.backgrounds and options.paste else None
         side = -(-size // stride)
         self._cells = cell_centres((side, side), stride)
-        is_lit = options.strength > 0 and size > 1
-        self._photometric = photometric(options) if is_lit else None
+        self._light = Light(options, size=size)
 
     def __call__(
         self, image: Image, places: Places, reach: float, rng: np.random.Generator
@@ -131,10 +119,7 @@ class SceneMaker:
         for place in scene.places:
             if rng.random() < self._share(self.options.occlusion):
                 canvas = _cover(canvas, place, rng)
-        if self._photometric is not None:
-            # Not `set_random_seed`: it gives one seed to all transforms, which then coincide.
-            self._photometric.set_random_state(rng, random.Random(int(rng.integers(2**63))))  # noqa: S311
-            canvas = self._photometric(image=canvas)["image"]
+        canvas = self._light(canvas, rng)
         return Scene(image=canvas, places=scene.places, known=scene.known)
 
     def _share(self, share: float) -> float:

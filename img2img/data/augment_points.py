@@ -1,6 +1,5 @@
 """Random views of a face with points: one warp that the points follow, then light and occlusion."""
 
-import random
 from dataclasses import dataclass
 
 import cv2
@@ -8,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from img2img.config import option
-from img2img.data.augment import photometric
 from img2img.data.crop import Crop
+from img2img.data.light import Light, LightOptions
 from img2img.data.sample import Image
 from img2img.vision.schemas import Schema
 
@@ -17,12 +16,9 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PointAugmentOptions:
+class PointAugmentOptions(LightOptions):
     """How training samples with points vary."""
 
-    strength: float = option(
-        1.0, "Factor on all options of this group; 0: no augmentation.", low=0.0, high=1.0
-    )
     rotation_deg: float = option(14.0, "Deviation of turns.", unit="degrees", low=0.0, high=180.0)
     scale: float = option(0.12, "Deviation of the scale's logarithm.", low=0.0, high=1.0)
     shift: float = option(0.05, "Deviation of shifts, as a share of the side.", low=0.0, high=1.0)
@@ -34,14 +30,6 @@ class PointAugmentOptions:
         True, "Mirror half of the samples, left and right points changing places; not where a "
         "schema names no pairs.",
     )  # fmt: skip
-    colour: float = option(
-        0.6, "Strength of changes of brightness, contrast, saturation, hue, gamma and white "
-        "balance, and of turning grey.", low=0.0, high=1.0,
-    )  # fmt: skip
-    blur: float = option(0.2, "Share of samples that lose sharpness.", low=0.0, high=1.0)
-    noise: float = option(0.2, "Share of samples with sensor noise.", low=0.0, high=1.0)
-    compression: float = option(0.2, "Share of samples with JPEG artefacts.", low=0.0, high=1.0)
-    shadow: float = option(0.15, "Share of samples with uneven light.", low=0.0, high=1.0)
     occlusion: float = option(0.3, "Share of samples that are partly covered.", low=0.0, high=1.0)
 
 
@@ -54,8 +42,7 @@ class PointAugmenter:
         self.size = size
         self._order = schema.flip_order
         self._flips = options.flip and schema.can_flip
-        is_lit = options.strength > 0 and size > 1
-        self._photometric = photometric(options) if is_lit else None
+        self._light = Light(options, size=size)
 
     def __call__(
         self, image: Image, points: Floats, crop: Crop, rng: np.random.Generator
@@ -77,10 +64,7 @@ class PointAugmenter:
         canvas = warp_perspective(image, matrix, self.size)
         moved = projected(points, matrix)
         moved = moved[self._order] if flips else moved
-        if self._photometric is not None:
-            # Not `set_random_seed`: it gives one seed to all transforms, which then coincide.
-            self._photometric.set_random_state(rng, random.Random(int(rng.integers(2**63))))  # noqa: S311
-            canvas = self._photometric(image=canvas)["image"]
+        canvas = self._light(canvas, rng)
         if rng.random() < k * options.occlusion:
             canvas = covered_up(canvas, rng)
         return canvas, moved
