@@ -15,7 +15,8 @@ import csv, random, shutil, sys
 from pathlib import Path
 
 from img2img.config import DataOptions
-from img2img.data.formats.points import find_points, point_splits
+from img2img.data.formats.point_formats import find_points
+from img2img.data.formats.points import point_splits
 from img2img.vision.schemas import IBUG68
 
 source, target = Path(sys.argv[1]), Path(sys.argv[2])

@@ -7,20 +7,15 @@ Left out: docs/images/kitchens.jpg, and the weights that ship.
 import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from img2img.config import DataOptions
 from img2img.data.sample import Image
 from img2img.inference.evaluate import collect
 from img2img.inference.predictor import Predictor
 from img2img.inference.session import open_session, task_of
 from img2img.inference.weights import find_weights
-from img2img.report.draw import grid, side_by_side
+from img2img.report.draw import contact_sheet, side_by_side
 
 N, COLUMNS = 12, 3
-QUALITY = 75
-"""Of the JPEG, to keep the page light."""
 
 
 def main(out: Path, weights: str | None) -> None:
@@ -37,10 +32,8 @@ def main(out: Path, weights: str | None) -> None:
         miou = collect([row]).metrics(task)["miou"]
         drawn = [task.draw(sample.image, result) for result in (task.truth(sample), answer)]
         pairs.append(side_by_side(drawn, [f"truth of {index}", f"answer: mean IoU {miou:.2f}"]))
-    sheet = np.ascontiguousarray(grid(pairs, COLUMNS)[..., ::-1])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(out), sheet, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    print(f"{out}: {session.name}, {out.stat().st_size / 1000:.0f} kB")
+    n_bytes = contact_sheet(out, pairs, COLUMNS)
+    print(f"{out}: {session.name}, {n_bytes / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

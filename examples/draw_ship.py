@@ -12,22 +12,18 @@ import numpy as np
 
 from img2img.data.sample import Image, Sample
 from img2img.data.synth.ship import Flight, Ships
-from img2img.report.draw import grid
+from img2img.report.draw import contact_sheet
 
 N, COLUMNS, SIZE = 12, 6, 256
 FRAMES = range(0, 90, 15)
-QUALITY = 75
-"""Of the JPEG, to keep the page light."""
 
 
 def main(out: Path) -> None:
     """Writes the sheet and prints its size."""
     samples = [*Ships.splits(1, n_val=1, n_test=N, size=SIZE).parts["test"],
                *Flight(FRAMES.stop, seed=1, size=SIZE).subset(FRAMES)]  # fmt: skip
-    sheet = np.ascontiguousarray(grid([marked(sample) for sample in samples], COLUMNS)[..., ::-1])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(out), sheet, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    print(f"{out}: {out.stat().st_size / 1000:.0f} kB")
+    n_bytes = contact_sheet(out, [marked(sample) for sample in samples], COLUMNS)
+    print(f"{out}: {n_bytes / 1000:.0f} kB")
 
 
 def marked(sample: Sample) -> Image:

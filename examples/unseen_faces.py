@@ -14,7 +14,8 @@ import numpy as np
 from img2img.cli.measuring import division
 from img2img.config import DataOptions
 from img2img.data.face_groups import united_by_faces
-from img2img.data.formats.points import find_points, point_splits
+from img2img.data.formats.point_formats import find_points
+from img2img.data.formats.points import point_splits
 from img2img.inference.session import open_session
 from img2img.inference.weights import find_weights
 from img2img.vision.metrics import percentile_intervals

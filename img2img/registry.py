@@ -18,6 +18,7 @@ TASKS = {
     "segmentation": "img2img.tasks.segmentation:Segmentation",
     "keypoints": "img2img.tasks.keypoints:Keypoints",
     "faces": "img2img.tasks.faces:Faces",
+    "xwing": "img2img.tasks.xwing:XWing",
 }
 MODELS = {
     "filternet": "img2img.models.filternet:FilterNet",

@@ -14,15 +14,14 @@ from img2img.config import (
     DataOptions,
     TaskOptions,
     TrainOptions,
-    check_groups,
     option,
-    parse_duration_s,
     parse_option,
     parse_set,
     read_config,
     read_toml,
 )
 from img2img.errors import UsageError
+from img2img.option_values import check_groups, parse_duration_s
 
 KINDS = {"train": TrainOptions, "data": DataOptions, "task": TaskOptions}
 text = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)

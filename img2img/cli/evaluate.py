@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from img2img.cli.options import (
+    Camera,
     Data,
     Device,
     EngineName,
@@ -15,6 +16,7 @@ from img2img.cli.options import (
     JsonOut,
     NoFlip,
     Quiet,
+    Smooth,
     TaskName,
     Weights,
 )
@@ -75,6 +77,8 @@ def evaluate(
     ] = False,
     finder: Finder = None,
     no_flip: NoFlip = False,
+    camera: Camera = None,
+    smooth: Smooth = None,
     baselines: Annotated[
         bool, typer.Option(help="Measure the honest baselines beside the weights.")
     ] = True,
@@ -101,7 +105,10 @@ def evaluate(
     if out is not None:
         check_folder(out)
     finds = find or finder is not None
-    asked = given(find=finds or None, finder=finder, flip=False if no_flip else None)
+    asked = given(
+        find=finds or None, finder=finder, flip=False if no_flip else None, camera=camera,
+        smooth=smooth,
+    )  # fmt: skip
     with ranks_joined() as runtime:
         measurement = _measure(
             task, weights, runtime=runtime, data=data, split=split, device=device, engine=engine,
@@ -144,7 +151,7 @@ def _measure(
 ) -> "Measurement":
     """The weights measured beside the baselines; `needed` names metrics that there must be."""
     from img2img.cli.measuring import attach_companion, chosen_samples, measured, opened
-    from img2img.errors import unknown_name
+    from img2img.errors import UsageError, unknown_name
     from img2img.inference.evaluate import Measurement
     from img2img.inference.predictor import Predictor
     from img2img.inference.session import task_of
@@ -152,6 +159,8 @@ def _measure(
     session = opened(task_name, weights, engine=engine, device=device)
     task = task_of(session.card, task_name, allow_python=allow_python)
     task.ask(asked)
+    if task.goes_in_order and runtime.world > 1:
+        raise UsageError("--smooth goes from frame to frame: measure with one process.")
     if asked.get("find"):
         attach_companion(task, engine=engine, device=device)
     for metric in needed:

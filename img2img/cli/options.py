@@ -48,6 +48,21 @@ Finder = Annotated[
 NoFlip = Annotated[
     bool, typer.Option("--no-flip", help="keypoints: no average with the mirrored picture.")
 ]
+Camera = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="xwing: the camera of the pictures; left out: camera_info.json beside them.",
+    ),
+]
+Smooth = Annotated[
+    str | None,
+    typer.Option(
+        metavar="none|one-euro|filter",
+        help="xwing: how poses are smoothed from frame to frame.",
+        show_default="filter for videos, none for pictures",
+    ),
+]
 JsonOut = Annotated[
     str | None, typer.Option("--json", metavar="FILE|-", help="Also write the result as JSON.")
 ]

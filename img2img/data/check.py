@@ -22,7 +22,7 @@ from img2img.errors import InputError
 Kind = Literal[
     "unreadable", "duplicate", "near-duplicate", "size", "outside", "too-few",
     "alone", "swapped", "mismatch", "values", "moved", "class",
-    "ending", "missing", "off-picture", "small-face", "coincide", "turned", "shape",
+    "ending", "missing", "off-picture", "small-face", "coincide", "turned", "shape", "frame",
 ]  # fmt: skip
 
 _SMALLEST_SIDE_PX = 8
@@ -101,17 +101,26 @@ def check_pictures(folder: Path, data: DataOptions) -> CheckReport:
         DataError: the folder is missing, a file, forbidden or without pictures.
         UsageError: the shares leave nothing to train on.
     """
-    paths = list_pictures(folder)
-    with ThreadPoolExecutor(4) as pool:
-        outcomes = list(pool.map(lambda path: _examine(path, folder), paths))
-    facts = [outcome for outcome in outcomes if isinstance(outcome, Facts)]
+    facts, unreadable = examined(folder)
     ids = [fact.id for fact in facts]
     groups = group_names(ids, [folder / id for id in ids], data, folder)
     parts, _ = part_indices(ids, data, groups)
     members = {part: [facts[index] for index in parts.get(part, [])] for part in PARTS}
-    unreadable = [outcome for outcome in outcomes if isinstance(outcome, Problem)]
     problems = (*unreadable, *picture_problems(facts, members))
-    return CheckReport(n_pictures=len(paths), problems=problems)
+    return CheckReport(n_pictures=len(facts) + len(unreadable), problems=problems)
+
+
+def examined(folder: Path) -> tuple[list[Facts], list[Problem]]:
+    """What is known of every picture of a folder that can be decoded, and those that cannot.
+
+    Raises:
+        DataError: the folder is missing, a file, forbidden or without pictures.
+    """
+    paths = list_pictures(folder)
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = list(pool.map(lambda path: _examine(path, folder), paths))
+    facts = [outcome for outcome in outcomes if isinstance(outcome, Facts)]
+    return facts, [outcome for outcome in outcomes if isinstance(outcome, Problem)]
 
 
 def picture_problems(

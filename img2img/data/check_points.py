@@ -14,8 +14,9 @@ from img2img.config import DataOptions
 from img2img.data import images
 from img2img.data.check import CheckReport, Facts, Kind, Problem, picture_problems
 from img2img.data.formats.folders import part_indices
+from img2img.data.formats.point_formats import Found, find_points
 from img2img.data.formats.point_labels import Face
-from img2img.data.formats.points import Found, check_labelled, faces_of, find_points, groups_of
+from img2img.data.formats.points import check_labelled, faces_of, groups_of
 from img2img.data.images import _format as format_of
 from img2img.data.sample import Image
 from img2img.data.split import PARTS

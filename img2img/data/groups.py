@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.config import DataOptions, check_groups
+from img2img.config import DataOptions
 from img2img.data import images
 from img2img.errors import DataError, InputError, UsageError
+from img2img.option_values import check_groups
 
 GROUPS_FILE = "groups.csv"
 

@@ -30,9 +30,9 @@ class LightOptions:
     shadow: float = option(0.15, "Share of samples with uneven light.", low=0.0, high=1.0)
 
 
-def redefined(name: str, default: float) -> Any:
-    """The option of `LightOptions` of that name with another default."""
-    metadata = next(entry.metadata for entry in fields(LightOptions) if entry.name == name)
+def redefined(name: str, default: float, of: type = LightOptions) -> Any:
+    """The option of that name, of a class of options, with another default."""
+    metadata = next(entry.metadata for entry in fields(of) if entry.name == name)
     return option(default, **metadata)
 
 

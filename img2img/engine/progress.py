@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from img2img.config import TrainOptions, parse_duration_s
+from img2img.config import TrainOptions
+from img2img.option_values import parse_duration_s
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from img2img import __version__
-from img2img.config import Config, Layer, parse_repeat
+from img2img.config import Config, Layer
 from img2img.data.sample import Dataset, Splits
 from img2img.data.split import check_unchanged, split_to_json
 from img2img.engine.checkpoint import FILE, read_checkpoint, write_checkpoint
@@ -26,6 +26,7 @@ from img2img.inference.torch_session import TorchSession, load_network
 from img2img.inference.weights import KEY, Card, find_weights, read_header
 from img2img.models.network import Network
 from img2img.models.registry import build, options_type
+from img2img.option_values import parse_repeat
 from img2img.registry import load_task
 from img2img.tasks.base import Run, Task
 

@@ -1,6 +1,7 @@
 """From a picture to a result: command → `Predictor.run` → session → `Task.result`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,22 +57,33 @@ class Predictor:
         self.seam_difference = 0.0
         """Greatest difference between blended tiles so far, in units of the output."""
 
-    def run(self, image: Image) -> Any:
-        """The task's result for a picture (H, W, 3) uint8 RGB, in original pixels."""
+    def run(self, image: Image, path: Path | None = None) -> Any:
+        """The task's result for a picture (H, W, 3) uint8 RGB, in original pixels.
+
+        Raises:
+            InputError: what the task reads beside the file `path` is unusable.
+        """
         height, width = image.shape[:2]
         if self.tile and self._side(height, width):
             return self.task.result(self._network(image), View.whole(height, width))
-        return self.task.answer(image, self._network)
+        if path is None:
+            return self.task.answer(image, self._network)
+        return self.task.answer_file(path, image, self._network)
 
     def run_sample(self, sample: Sample) -> Any:
-        """The task's result for a sample that is measured, in original pixels."""
+        """The task's result for a sample that is measured, in original pixels; samples of a folder
+        come in order where the task goes in order."""
         height, width = sample.image.shape[:2]
         if self.tile and self._side(height, width):
             return self.run(sample.image)
-        return self.task.answer_sample(sample, self._network)
+        result = self.task.answer_sample(sample, self._network)
+        return self.task.next_in(str(Path(sample.id).parent), result, is_video=False)
 
-    def run_batch(self, images: list[Image]) -> list[Any]:
-        """Results of several pictures, in one call of the network where their shapes allow."""
+    def run_batch(
+        self, images: list[Image], paths: Sequence[Path | None] | None = None
+    ) -> list[Any]:
+        """Results of several pictures and their files, if they have some; in one call of the
+        network where their shapes allow."""
         task = self.task
         views = [task.view(*image.shape[:2]) for image in images]
         canvases = {(view.canvas_height, view.canvas_width) for view in views}
@@ -84,7 +96,8 @@ class Predictor:
             or not looks_once
             or self._side(*canvases.pop())
         ):
-            return [self.run(image) for image in images]
+            files = paths or [None] * len(images)
+            return [self.run(image, file) for image, file in zip(images, files, strict=True)]
         stack = np.stack([view.apply(image) for view, image in zip(views, images, strict=True)])
         decoded = self.session(stack, self.outputs)
         return [

@@ -28,6 +28,11 @@ class Source:
     problem: str = ""
 
     @property
+    def file(self) -> Path | None:
+        """The path, but of stdin."""
+        return None if self.name == STDIN else self.path
+
+    @property
     def has_frames(self) -> bool:
         """Whether it is many pictures, told apart by `Item.frame`."""
         return self.is_video or self.is_table
@@ -126,6 +131,23 @@ def read_source(source: Source) -> Iterator[Item]:
         yield from _rows(source)
     else:
         yield Item(source=source, frame=None, load=lambda: _load(source), problem=source.problem)
+
+
+def sequence_of(source: Source) -> str:
+    """The name of what the pictures of a source are frames of: a video, or a folder."""
+    return str(source.path if source.has_frames else source.path.parent)
+
+
+def frame_rate(sources: list[Source]) -> float | None:
+    """Frames a second of the first video that says so."""
+    import cv2
+
+    for source in sources:
+        if source.is_video:
+            rate = float(cv2.VideoCapture(str(source.path)).get(cv2.CAP_PROP_FPS))
+            if 0 < rate < 1000:
+                return rate
+    return None
 
 
 def _load(source: Source) -> Image:

@@ -3,12 +3,14 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import cv2
 import numpy as np
 
 from img2img.data.sample import Image, Sample
+from img2img.errors import InputError
 from img2img.tasks.base import Task
 
 PAPER = 255
@@ -19,6 +21,8 @@ _SMALLEST_PX, _LARGEST_PX = 224, 512
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_HEIGHT_PX = 21
 """Height of its capitals at scale 1."""
+_SHEET_QUALITY = 75
+"""Of a contact sheet's JPEG, to keep a page light."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,24 @@ def grid(pictures: Sequence[Image], columns: int) -> Image:
             left = sum(widths[:i]) + gap * (i + 1)
             sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
     return sheet
+
+
+def contact_sheet(path: Path, pictures: Sequence[Image], columns: int) -> int:
+    """Writes the `grid` of pictures as a light JPEG; folders that are missing are made.
+
+    Returns:
+        The bytes of the file.
+
+    Raises:
+        ValueError: no pictures, or no columns.
+        InputError: the file cannot be written.
+        OSError: its folder cannot be made.
+    """
+    bgr = cv2.cvtColor(grid(pictures, columns), cv2.COLOR_RGB2BGR)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), bgr, [cv2.IMWRITE_JPEG_QUALITY, _SHEET_QUALITY]):
+        raise InputError(f"{path} cannot be written: name a .jpg in a folder that can be written.")
+    return path.stat().st_size
 
 
 # ---- what is shown of a sample

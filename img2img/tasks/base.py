@@ -238,6 +238,31 @@ class Task(ABC, Generic[O, R]):
         view = self.view(*image.shape[:2])
         return self.result(run(view.apply(image)), view)
 
+    def answer_file(self, path: Path, image: Image, run: Run) -> R:
+        """The result for one picture of a file. Tasks that read what lies beside it, such as its
+        camera, override this.
+
+        Raises:
+            InputError: what lies beside it is unusable.
+        """
+        return self.answer(image, run)
+
+    @property
+    def goes_in_order(self) -> bool:
+        """Whether what is asked makes a result depend on the pictures before it: `next_in` must
+        then see every picture of a sequence, in order."""
+        return False
+
+    def next_in(self, sequence: str, result: R | None, *, is_video: bool) -> R | None:
+        """What a result becomes as that of the next picture of a sequence. Tasks that follow what
+        they see through frames override this.
+
+        Args:
+            sequence: name of a video, or of a folder, whose pictures come in natural order.
+            result: None where the picture could not be read.
+        """
+        return result
+
     def ask(self, given: Mapping[str, Any]) -> None:
         """Takes what one prediction is asked beyond its weights, {question: value}.
 

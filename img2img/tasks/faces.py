@@ -101,7 +101,7 @@ class Faces(Task[FaceOptions, list[Proposal]]):
         if source is None:
             return defaults | {"train": {"epochs": 6}}
         if Path(source).exists() and not holds_pictures_alone(Path(source)):
-            from img2img.data.formats.points import find_points
+            from img2img.data.formats.point_formats import find_points
 
             schema = find_points(Path(source)).schema
             defaults["task"] = {} if schema is None else {"schema": schema.name}
@@ -119,7 +119,8 @@ class Faces(Task[FaceOptions, list[Proposal]]):
             return labelled_splits(drawn, schema_of(self.options.schema), complete=True)
         if holds_pictures_alone(Path(data.source)):
             return pictures_without_faces(Path(data.source), data)
-        from img2img.data.formats.points import find_points, point_splits
+        from img2img.data.formats.point_formats import find_points
+        from img2img.data.formats.points import point_splits
 
         schema = schema_of(self.options.schema)
         found = point_splits(find_points(Path(data.source)), data, schema)

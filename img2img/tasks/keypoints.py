@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.config import DataOptions, option
+from img2img.config import DataOptions
 from img2img.data.augment_points import PointAugmenter, PointAugmentOptions
 from img2img.data.crop import Crop
 from img2img.data.faces import FaceCrops, rough_box
@@ -21,10 +21,12 @@ from img2img.data.split import refuse_folds
 from img2img.data.view import View
 from img2img.errors import UsageError
 from img2img.tasks.base import Arrays, Best, Curve, Run, Table, Task
-from img2img.tasks.point_coding import PointCoding, PointOptions, best_decoder
+from img2img.tasks.keypoint_options import KeypointOptions, KeypointQuestions
+from img2img.tasks.keypoint_settling import settled_options
+from img2img.tasks.point_coding import PointCoding
 from img2img.vision import keypoints as measures
-from img2img.vision.calibration import calibrated, fit_calibration
-from img2img.vision.heatmaps import DECODERS, Peaks, flip_points
+from img2img.vision.calibration import calibrated
+from img2img.vision.heatmaps import Peaks, flip_points
 from img2img.vision.keypoints import Face
 from img2img.vision.schemas import schema_of
 
@@ -33,66 +35,6 @@ if TYPE_CHECKING:
 
     from img2img.data.check import CheckReport
     from img2img.models.network import Head
-
-
-def _check_box(box: tuple[float, ...]) -> None:
-    if box and not (len(box) == 4 and box[0] < box[2] and box[1] < box[3]):
-        raise UsageError(
-            "--face-box takes x0,y0,x1,y1 in pixels, the left upper corner first, such as "
-            "120,80,260,240."
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeypointOptions(PointOptions):
-    """Which points, and how they are learned and read."""
-
-    image_size: int = option(
-        96, "Side of the square that a face is cut out to.", flag="--image-size", unit="pixels",
-        low=8, high=1024, panel="Data",
-    )  # fmt: skip
-    schema: str = option(
-        "ibug68", "Which points: nose, kaggle15, imm58, ibug68, or a TOML file; left out: those of "
-        "the data.",
-    )  # fmt: skip
-    crop: Literal["face", "whole"] = option(
-        "face", "What the network looks at: a square round the face, or the whole picture."
-    )
-    looks: int = option(
-        2, "How often a face is looked at; after the first time by its own points.", low=1, high=8
-    )
-    calibration: tuple[float, ...] = option(
-        (), "Offset and slope of the log odds of a point's confidence; set by the training."
-    )
-    mean_face: tuple[float, ...] = option(
-        (), "Mean x and y of the points, in sides of the crop; set by the training."
-    )
-
-    def __post_init__(self) -> None:
-        from img2img.vision.schema_files import schema_text
-
-        # Without arguments super() fails in a dataclass with slots.
-        super(KeypointOptions, self).__post_init__()
-        schema = schema_of(self.schema)
-        if self.schema.endswith(".toml"):  # the file stays behind when weights travel
-            object.__setattr__(self, "schema", schema_text(schema))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeypointQuestions:
-    """Where a prediction looks."""
-
-    face_box: tuple[float, ...] = option(
-        (),
-        "Box of the face, x0,y0,x1,y1 in pixels, instead of looking for faces.",
-        flag="--face-box",
-        check=_check_box,
-    )
-    whole_image: bool = option(False, "The picture is one face, cut out already.")
-    find: bool = option(False, "Look for faces in whole photos, as a prediction does.")
-    finder: str | None = option(None, "Weights that find the faces; none: those that ship.")
-    flip: bool = option(True, "Average with the mirrored picture, where a schema has pairs.")
-    heatmaps: bool = option(False, "Draw the heatmaps under the points.")
 
 
 class Keypoints(Task[KeypointOptions, list[Face]]):
@@ -132,7 +74,7 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         if source is None:
             return defaults | {"train": {"epochs": 6}}
         if Path(source).exists():
-            from img2img.data.formats.points import find_points
+            from img2img.data.formats.point_formats import find_points
 
             found = find_points(Path(source))
             task: dict[str, Any] = {} if found.schema is None else {"schema": found.schema.name}
@@ -150,7 +92,8 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
             refuse_folds(data.folds, "the parts of generated faces")
             splits = Faces.splits(data.n_generated or self.n_generated, n_test=128)
         else:
-            from img2img.data.formats.points import find_points, point_splits
+            from img2img.data.formats.point_formats import find_points
+            from img2img.data.formats.points import point_splits
 
             splits = point_splits(find_points(Path(data.source)), data, self.schema)
         if self.asked.find:
@@ -344,48 +287,9 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         )
 
     def settle(self, network: Callable[[KeypointOptions], Run], val: Dataset) -> KeypointOptions:
-        """The decoder with the least error on up to 256 validation faces, and what confidence is
-        worth on them."""
-        options = replace(self.options, mean_face=self._mean_face)
-        if not len(val):
-            return options
-        every = max(1, -(-len(val) // 256))
-        faces = [val[index] for index in range(0, len(val), every)]
-        if options.decoder == "auto" and options.way == "heatmaps":
-            options = replace(options, decoder=self._best_decoder(network, faces))
-        settled = Keypoints(replace(options, calibration=()), self.training)
-        run = network(settled.options)
-        hits = [settled.hits(settled.answer_sample(face, run)[0], face) for face in faces]
-        confidence, hit = (np.concatenate(column) for column in zip(*hits, strict=True))
-        return replace(options, calibration=fit_calibration(confidence, hit))
-
-    def hits(self, face: Face, sample: Sample) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Confidences (n,) of the labelled points, and which points lie where a confidence of 1
-        promises."""
-        truth = np.asarray(sample.labels["points"], np.float64)
-        length = self.schema.lengths(truth, self.schema.normaliser, _frame(sample))
-        error = np.linalg.norm(face.points - truth, axis=1) / length
-        known = np.isfinite(error)
-        return face.confidence[known], error[known] < measures.HIT_WITHIN
-
-    def _best_decoder(
-        self, network: Callable[[KeypointOptions], Run], faces: Sequence[Sample]
-    ) -> str:
-        # Any decoder that is no graph has the heatmaps as its network's output.
-        probe = Keypoints(replace(self.options, decoder="contours"), self.training)
-        run = network(probe.options)
-        errors = dict.fromkeys(DECODERS, 0.0)
-        for face in faces:
-            crop = probe.rough_crop(face)
-            maps = run(crop.apply(face.image, self.options.image_size))["heatmaps"]
-            truth = np.asarray(face.labels["points"], np.float64)
-            length = float(self.schema.lengths(truth, self.schema.normaliser, _frame(face)))
-            for name, decode in DECODERS.items():
-                cells = decode(maps, self.options.sigma).in_pixels(self.options.stride).points
-                found = crop.to_picture(cells, self.options.image_size)
-                error = np.linalg.norm(found - truth, axis=1) / length
-                errors[name] += float(error[np.isfinite(error)].sum())
-        return best_decoder(errors)
+        """How points are read, and what confidence is worth, chosen on validation faces; and the
+        mean face of those that were learned from."""
+        return replace(settled_options(self, network, val), mean_face=self._mean_face)
 
     def picture(self, result: list[Face]) -> None:
         return None
@@ -415,6 +319,13 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         return draw_faces(image, result, self.schema)
 
     # ---- measuring
+
+    def relative_errors(self, points: NDArray[np.float64], sample: Sample) -> NDArray[np.float64]:
+        """(P,): how far points (P, 2) lie from the labelled ones, over the schema's normaliser; NaN
+        where a point is missing."""
+        truth = np.asarray(sample.labels["points"], np.float64)
+        length = self.schema.lengths(truth, self.schema.normaliser, _frame(sample))
+        return np.asarray(np.linalg.norm(points - truth, axis=1) / length)
 
     def tables(
         self, rows: Mapping[str, NDArray[np.float64]], weights: NDArray[np.float64]

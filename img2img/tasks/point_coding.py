@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 from img2img.config import TaskOptions, option
 from img2img.errors import UsageError, unknown_name
 from img2img.tasks.base import Arrays
-from img2img.vision.heatmaps import DECODERS, Peaks
+from img2img.vision.heatmaps import DECODERS, Maps, Peaks
 from img2img.vision.mixture import grouped_points, ordered_points
 from img2img.vision.shape_model import Floats, ShapeModel
 
@@ -200,6 +200,23 @@ class PointCoding:
         else:
             peaks = grouped_points(maps, self.groups, shapes, options.sigma)
         return peaks.in_pixels(options.stride)
+
+
+def choose_decoder(seen: Iterable[tuple[Maps, Floats, float]], options: PointOptions) -> str:
+    """The best decoder of heatmaps that were seen.
+
+    Args:
+        seen: heatmaps (P, h, w), the points (P, 2) in pixels of the network's picture, NaN where
+            missing, and the length in these that errors are divided by.
+        options: how the maps were learned.
+    """
+    errors = dict.fromkeys(DECODERS, 0.0)
+    for maps, truth, length in seen:
+        for name, decode in DECODERS.items():
+            found = decode(maps, options.sigma).in_pixels(options.stride).points
+            error = np.linalg.norm(found - truth, axis=1) / length
+            errors[name] += float(error[np.isfinite(error)].sum())
+    return best_decoder(errors)
 
 
 def best_decoder(errors: Mapping[str, float]) -> str:

@@ -38,9 +38,8 @@ def rotation(vectors: Floats) -> Floats:
     return np.asarray(turned + np.eye(3))
 
 
-def rotation_vector(matrices: Floats) -> Floats:
-    """(…, 3) of length 0…π whose `rotation` are matrices (…, 3, 3); through quaternions, which
-    neither small angles nor half turns trouble."""
+def quaternion(matrices: Floats) -> Floats:
+    """(…, 4): w, x, y, z with w ≥ 0 of rotations (…, 3, 3)."""
     m = matrices
     trace = m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2]
     # 4 q qᵀ, of which the row with the greatest diagonal is taken.
@@ -53,7 +52,13 @@ def rotation_vector(matrices: Floats) -> Floats:
     best = np.diagonal(table, axis1=-2, axis2=-1).argmax(axis=-1)
     row = np.take_along_axis(table, best[..., None, None], axis=-2)[..., 0, :]
     q = row / np.linalg.norm(row, axis=-1, keepdims=True)
-    q = np.where(q[..., :1] < 0, -q, q)
+    return np.asarray(np.where(q[..., :1] < 0, -q, q))
+
+
+def rotation_vector(matrices: Floats) -> Floats:
+    """(…, 3) of length 0…π whose `rotation` are matrices (…, 3, 3); through quaternions, which
+    neither small angles nor half turns trouble."""
+    q = quaternion(matrices)
     sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
     angle = 2 * np.arctan2(sine, q[..., :1])
     return np.asarray(q[..., 1:] * np.where(sine > 1e-12, angle / np.maximum(sine, 1e-12), 2.0))

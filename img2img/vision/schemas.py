@@ -281,5 +281,21 @@ NOSE = Schema(
 )
 """The tip of the nose alone: exact from kaggle15 and ibug68, a stated mean from imm58."""
 
+SHIP8 = Schema(
+    name="ship8",
+    points=tuple(
+        f"{side}_{end}_{level}"
+        for level in ("bottom", "top") for end in ("nose", "tail") for side in ("right", "left")
+    ),
+    pairs=((0, 1), (2, 3), (4, 5), (6, 7)),
+    lines={
+        "bottom": ((0, 1, 3, 2, 0),),
+        "top": ((4, 5, 7, 6, 4),),
+        "upright": ((0, 4), (1, 5), (2, 6), (3, 7)),
+    },
+    regions={"bottom": _span(0, 3), "top": _span(4, 7)},
+)  # fmt: skip
+"""The corners of the ship's box, `pose.CORNERS`. No schema of faces, hence not among `SCHEMAS`."""
+
 SCHEMAS: Mapping[str, Schema] = {schema.name: schema for schema in (NOSE, KAGGLE15, IMM58, IBUG68)}
 """The built-in schemas; no two have the same number of points."""

@@ -352,7 +352,8 @@ def test_options_that_do_not_fit_say_what_does(kaggle_run: Path, refused: Door) 
 
 def test_made_faces_are_read_back_checked_and_shown(tmp_path: Path) -> None:
     from img2img.config import DataOptions
-    from img2img.data.formats.points import find_points, point_splits
+    from img2img.data.formats.point_formats import find_points
+    from img2img.data.formats.points import point_splits
 
     made = img2img("data", "make", "keypoints", "--n", 11, "--size", 80, "--seed", 3, "--out",
                    "faces", "--quiet", cwd=tmp_path)  # fmt: skip

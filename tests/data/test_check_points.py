@@ -104,7 +104,8 @@ def test_one_picture_in_two_parts(tmp_path: Path) -> None:
 
 
 def _parts(folder: Path) -> dict[str, list[str]]:
-    from img2img.data.formats.points import find_points, point_splits
+    from img2img.data.formats.point_formats import find_points
+    from img2img.data.formats.points import point_splits
 
     splits = point_splits(find_points(folder), DataOptions(source=str(folder)), KAGGLE15)
     return {part: [record.id for record in kept.records] for part, kept in splits.parts.items()}

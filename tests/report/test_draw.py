@@ -1,12 +1,16 @@
 """Captions, sheets and error pictures."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from img2img.data import images
 from img2img.data.sample import Sample
+from img2img.errors import InputError
 from img2img.report.draw import (
+    contact_sheet,
     error_picture,
     fit,
     grid,
@@ -88,6 +92,24 @@ def test_grid_places_rows_with_even_margins():
 def test_grid_refuses_nothing():
     with pytest.raises(ValueError, match="0 pictures"):
         grid([], 3)
+
+
+def test_a_contact_sheet_is_the_grid_as_a_jpeg_in_a_new_folder(tmp_path: Path):
+    path = tmp_path / "docs" / "images" / "sheet.jpg"
+    red = np.full((64, 64, 3), (200, 30, 30), np.uint8)
+    pictures = [red, grey(64, 64, 90), grey(32, 64, 10)]
+    assert contact_sheet(path, pictures, 2) == path.stat().st_size
+    written, wanted = images.read(path), grid(pictures, 2)
+    assert written.shape == wanted.shape
+    middle = np.s_[24:56, 24:56]  # off the edges, which JPEG blurs
+    assert np.abs(written[middle].astype(int) - wanted[middle]).max() < 8
+    assert path.read_bytes()[:3] == b"\xff\xd8\xff"
+
+
+def test_a_contact_sheet_that_cannot_be_written_is_refused(tmp_path: Path):
+    (tmp_path / "sheet.jpg").mkdir()
+    with pytest.raises(InputError, match=r"sheet\.jpg cannot be written"):
+        contact_sheet(tmp_path / "sheet.jpg", [grey(8, 8, 0)], 1)
 
 
 def test_fit_keeps_pixels_of_small_pictures_and_bounds_large_ones():

@@ -13,7 +13,8 @@ from img2img.data.crop import Crop, Proposal
 from img2img.data.sample import Image, Sample
 from img2img.errors import UsageError
 from img2img.tasks.base import Arrays
-from img2img.tasks.keypoints import KeypointOptions, Keypoints
+from img2img.tasks.keypoint_options import KeypointOptions
+from img2img.tasks.keypoints import Keypoints
 from img2img.tasks.point_coding import best_decoder
 from img2img.vision.heatmaps import DECODERS, draw, to_cells
 

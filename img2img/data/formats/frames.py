@@ -8,7 +8,7 @@ Successive frames whose poses are near make a flight, which is cut into blocks t
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.config import DataOptions, check_groups
+from img2img.config import DataOptions
 from img2img.data import images
 from img2img.data.formats.camera_files import CAMERA_FILE, read_camera, read_json
 from img2img.data.formats.folders import digest_of, list_pictures, part_indices, picture_id
 from img2img.data.groups import group_names
 from img2img.data.sample import Dataset, Image, Record, Sample, Splits
 from img2img.errors import DataError, InputError
+from img2img.option_values import check_groups
 from img2img.vision.camera import Camera
 from img2img.vision.pose import CORNERS, rotation_error_deg, translation_error
 from img2img.vision.rigid import (
@@ -118,21 +119,33 @@ def read_frames(folder: Path, camera: Path | None = None) -> Frames:
     Raises:
         DataError: as `frame_splits`.
     """
-    paths = list_pictures(folder)
-    cameras = _CameraFiles(folder, camera)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        outcomes = list(pool.map(lambda path: _frame(path, folder, cameras), paths))
-    problems = [outcome for outcome in outcomes if isinstance(outcome, str)]
-    frames = [outcome for outcome in outcomes if isinstance(outcome, _Frame)]
-    problems += _shape_problems(frames)
-    if problems:
-        more = f" ({len(problems)} of {len(paths)} frames cannot be used)" if problems[1:] else ""
-        raise DataError(f"{problems[0]}{more}")
+    frames, refused = _examined(folder, camera)
+    if refused:
+        n_frames = len(frames) + len(refused)
+        more = f" ({len(refused)} of {n_frames} frames cannot be used)" if refused[1:] else ""
+        raise DataError(f"{refused[0].reason}{more}")
     return Frames(
         [frame.record for frame in frames],
         {frame.record.id: frame.pose for frame in frames},
         {frame.record.id: frame.camera for frame in frames},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A picture that cannot be used as a frame, and the sentence that says why."""
+
+    id: str
+    reason: str
+
+
+def refused_frames(folder: Path, camera: Path | None = None) -> list[Refused]:
+    """Every picture of a folder that `read_frames` would refuse.
+
+    Raises:
+        DataError: the folder is missing, a file, forbidden or without pictures.
+    """
+    return _examined(folder, camera)[1]
 
 
 def flight_blocks(ids: Sequence[str], poses: Floats) -> list[str]:
@@ -193,25 +206,38 @@ class _CameraFiles:
         return self._read[key]
 
 
-def _frame(path: Path, folder: Path, cameras: _CameraFiles) -> _Frame | str:
-    """A frame, or the sentence that says why there is none."""
+def _examined(folder: Path, camera: Path | None) -> tuple[list[_Frame], list[Refused]]:
+    cameras = _CameraFiles(folder, camera)
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        outcomes = list(pool.map(lambda path: _frame(path, folder, cameras), list_pictures(folder)))
+    frames = [outcome for outcome in outcomes if isinstance(outcome, _Frame)]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
+    reasons = _shape_problems(frames)
+    refused += [Refused(id, reason) for id, reason in reasons.items()]
+    return [frame for frame in frames if frame.record.id not in reasons], refused
+
+
+def _frame(path: Path, folder: Path, cameras: _CameraFiles) -> _Frame | Refused:
+    """A frame, or why there is none."""
+    id = picture_id(path, folder)
     matrix = path.with_name(path.stem + MATRIX_ENDING)
     if not matrix.is_file():
-        return f"{path} has no pose: add {matrix.name} beside it."
+        return Refused(id, f"{path} has no pose: add {matrix.name} beside it.")
     file = cameras.of(path)
     if file is None:
-        return f"{path} has no camera: add {CAMERA_FILE} beside it, or name a file with --camera."
+        advice = f"add {CAMERA_FILE} beside it, or name a file with --set task.camera=FILE"
+        return Refused(id, f"{path} has no camera: {advice}.")
     try:
         content = images.read_bytes(path)
         height, width = images.probe(content, str(path))
         pose, seen_by = read_pose(matrix), cameras.read(file, width, height)
     except (InputError, DataError) as error:
-        return str(error)
+        return Refused(id, str(error))
     if not np.isfinite(seen_by.project(CORNERS[:1] * 0, pose)).all():
-        return f"{matrix} puts the ship behind the camera or far out of its sight."
+        return Refused(id, f"{matrix} puts the ship behind the camera or far out of its sight.")
     known = pose.tobytes() + seen_by.to_array().tobytes()
     record = Record(
-        id=picture_id(path, folder),
+        id=id,
         digest=digest_of(digest_of(content).encode() + known),
         height=height,
         width=width,
@@ -220,14 +246,17 @@ def _frame(path: Path, folder: Path, cameras: _CameraFiles) -> _Frame | str:
     return _Frame(record, pose, seen_by, file)
 
 
-def _shape_problems(frames: Sequence[_Frame]) -> Iterator[str]:
-    """Pictures whose proportions are others than those of the first one with the same camera."""
+def _shape_problems(frames: Sequence[_Frame]) -> dict[str, str]:
+    """{id: reason} of pictures whose proportions are others than those of the first one with the
+    same camera."""
     first: dict[Path, Record] = {}
+    reasons: dict[str, str] = {}
     for frame in frames:
         one, two = first.setdefault(frame.camera_file, frame.record), frame.record
         if abs(one.width * two.height - one.height * two.width) > max(one.width, one.height):
-            yield (
+            reasons[two.id] = (
                 f"{frame.camera_file} cannot be the camera of both {one.path} ({one.width} × "
                 f"{one.height}) and {two.path} ({two.width} × {two.height}): put pictures of other "
                 "proportions into a folder with a camera of its own."
             )
+    return reasons

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from img2img.data.formats.camera_files import CAMERA_FILE
 from img2img.data.images import write
-from img2img.data.sample import Dataset
+from img2img.data.sample import Dataset, Sample
 from img2img.data.synth.ship_pose import EYE_Z, Matrix
+from img2img.errors import InputError
+from img2img.vision.camera import Camera
 
-CAMERA_FILE = "camera_info.json"
 _DEPTH = (-1.002002, -0.2002002)
 """The projection's third row: the near plane at 0.1 and the far one at 100."""
 
@@ -34,15 +36,31 @@ def write_frames(folder: Path, frames: Dataset, *, first: int = 0) -> list[Path]
     folder.mkdir(parents=True, exist_ok=True)
     paths, cameras = [], []
     for number, sample in enumerate(frames, start=first):
-        camera = np.asarray(sample.labels["camera"], np.float64)
-        cameras.append(projection_matrix(camera, sample.image.shape[:2]))
+        cameras.append(sample.labels["camera"])
         if not np.array_equal(cameras[0], cameras[-1]):
             raise ValueError(f"{sample.id} has another camera or size than the frames before it")
-        paths.append(folder / f"{number}.jpg")
-        write(paths[-1], sample.image)
-        _write_json(folder / f"{number}_mat.json", sample.labels["pose"].tolist())
-    _write_json(folder / CAMERA_FILE, _camera_info(cameras[0]))
+        paths.append(write_frame(folder, str(number), sample))
     return paths
+
+
+def write_frame(folder: Path, name: str, sample: Sample) -> Path:
+    """Writes a frame into a folder that exists, and the camera if no frame is there yet; returns
+    the picture's path.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    path = folder / f"{name}.jpg"
+    write(path, sample.image)
+    camera = Camera.from_array(np.asarray(sample.labels["camera"], np.float64))
+    try:
+        _write_json(folder / f"{name}_mat.json", sample.labels["pose"].tolist())
+        if not (folder / CAMERA_FILE).exists():
+            projection = projection_matrix(camera.matrix, sample.image.shape[:2])
+            _write_json(folder / CAMERA_FILE, _camera_info(projection))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}.") from None
+    return path
 
 
 def projection_matrix(camera: Matrix, size: tuple[int, ...]) -> Matrix:

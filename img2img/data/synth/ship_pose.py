@@ -11,8 +11,6 @@ from math import pi
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.vision.camera import DEFAULT_FOCAL
-
 Rng = np.random.Generator
 Matrix = NDArray[np.float64]
 """A pose (4, 4), intrinsics (3, 3), or a rotation (3, 3)."""
@@ -22,24 +20,11 @@ _REACH = 0.47
 """The original's largest translation along either side of its square frames."""
 
 
-def default_camera(height: int, width: int) -> Matrix:
-    """(3, 3) intrinsics of the original frames: square pixels, the axis through the middle."""
-    focal = DEFAULT_FOCAL * max(height, width) / 2
-    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
-
-
 def to_camera(points: Matrix, pose: Matrix) -> Matrix:
     """(N, 3) of model points (N, 3): x right, y down, and the depth along the view."""
     world = points @ pose[:3, :3].T + pose[:3, 3]
     seen: Matrix = world * (1, -1, -1) + (0, 0, EYE_Z)
     return seen
-
-
-def project(points: Matrix, pose: Matrix, camera: Matrix) -> Matrix:
-    """(N, 2) x and y in pixels, pixel centres at integers, of model points (N, 3)."""
-    seen = to_camera(points, pose) @ camera.T
-    flat: Matrix = seen[:, :2] / seen[:, 2:]
-    return flat
 
 
 def random_pose(rng: Rng, size: tuple[int, int]) -> Matrix:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 Field = NDArray[Any]
 
+NEAREST = 0.05
+"""Depth before which nothing is drawn."""
 _ID_BITS = 16
 _DEPTH_STEPS = 2.0**40
 
@@ -121,3 +123,23 @@ def bounds(points: Field) -> tuple[Field, Field]:
     # One reduction along memory each: twenty times as fast as along an axis with two entries.
     planes = np.ascontiguousarray(np.moveaxis(points, 0, -1))
     return planes.min(-1), planes.max(-1)
+
+
+def nearness_map(triangles: Field, camera: Field, size: tuple[int, int], *, fine: int = 1) -> Field:
+    """(H · fine, W · fine): 1 / depth of what is nearest at each point of a grid over a frame
+    (H, W), 0 where nothing is. A pixel's fine × fine points lie evenly about its centre.
+
+    Args:
+        triangles: (T, 3, 3) corners before the camera: x right, y down, z the depth. At most
+            65,536; those that come nearer than `NEAREST` are left out.
+        camera: (3, 3) intrinsics, pixel centres at integers.
+    """
+    before = triangles[(triangles[..., 2] > NEAREST).all(axis=1)]
+    seen = before @ camera.T
+    nearness = 1 / seen[..., 2]
+    flat = seen[..., :2] * nearness[..., None]
+    height, width = size[0] * fine, size[1] * fine
+    found = rasterise(flat * fine + (fine - 1) / 2, nearness, (height, width))
+    nearest = np.zeros(height * width)
+    nearest[found.place] = found.nearness
+    return nearest.reshape(height, width)

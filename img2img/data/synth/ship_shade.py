@@ -12,13 +12,12 @@ from img2img.data.synth.ship_light import Light
 from img2img.data.synth.ship_mesh import Mesh
 from img2img.data.synth.ship_paint import Paint, sides, texels
 from img2img.data.synth.ship_pose import Matrix, to_camera
-from img2img.data.synth.ship_raster import Seen, bounds, rasterise
+from img2img.data.synth.ship_raster import NEAREST, Seen, bounds, rasterise
 
 Field = NDArray[Any]
 
 _SMALL_PX = 384
 """Frames up to this side get a finer grid: their barrels are thinner than a pixel."""
-_NEAREST = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +99,7 @@ def render(mesh: Mesh, view: View, paint: Paint, light: Light) -> Cut | None:
 def _flat(mesh: Mesh, view: View) -> tuple[Field, Field]:
     """Corners in pixels (T, 3, 2) and 1 / depth (T, 3), of triangles before the camera."""
     seen = to_camera(mesh.corners.reshape(-1, 3), view.pose) @ view.camera.T
-    nearness = 1 / np.maximum(seen[:, 2:], _NEAREST)
+    nearness = 1 / np.maximum(seen[:, 2:], NEAREST)
     flat = seen[:, :2] * nearness
     return flat.reshape(-1, 3, 2), nearness.reshape(-1, 3)
 

@@ -15,7 +15,8 @@ from img2img.data.formats.kaggle_csv import (
     read_lookup,
     write_submission,
 )
-from img2img.data.formats.points import find_points, pictures_of, point_splits
+from img2img.data.formats.point_formats import find_points
+from img2img.data.formats.points import pictures_of, point_splits
 from img2img.errors import DataError, InputError
 from img2img.vision.schemas import KAGGLE15, NOSE
 

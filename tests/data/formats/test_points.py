@@ -11,7 +11,8 @@ import pytest
 from img2img.config import DataOptions
 from img2img.data import images
 from img2img.data.cache import PixelCache
-from img2img.data.formats.points import Found, find_points, pictures_of, point_splits
+from img2img.data.formats.point_formats import Found, find_points
+from img2img.data.formats.points import pictures_of, point_splits
 from img2img.data.sample import Splits
 from img2img.errors import DataError, UsageError
 from img2img.vision.schemas import IBUG68, IMM58, KAGGLE15, NOSE, Schema

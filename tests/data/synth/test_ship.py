@@ -18,22 +18,28 @@ from img2img.data.synth.ship_light import Light
 from img2img.data.synth.ship_mesh import Mesh, block, circles, joined, loft
 from img2img.data.synth.ship_paint import Wear, paint
 from img2img.data.synth.ship_parts import Material, Shape, ship_mesh
-from img2img.data.synth.ship_pose import (
-    default_camera,
-    project,
-    random_pose,
-    to_camera,
-)
+from img2img.data.synth.ship_pose import Matrix, random_pose, to_camera
 from img2img.data.synth.ship_raster import rasterise
 from img2img.data.synth.ship_scene import PARTS
 from img2img.data.synth.ship_shade import View, render, visible_share
 from img2img.errors import DataError
+from img2img.vision.camera import Camera
 from img2img.vision.pose import BOX, CORNERS
 
 BARE = frozenset(PARTS)
 FOCAL = 1.9444443
 MIRROR = np.diag([-1.0, 1, 1, 1])
 CLEAN = paint(Wear(materials=None, panels=None, stripes=None))
+
+
+def default_camera(height: int, width: int) -> Matrix:
+    return Camera.default(width, height).matrix
+
+
+def project(points: Matrix, pose: Matrix, camera: Matrix) -> Matrix:
+    """Not that of `Camera`, which is measured against it."""
+    seen = to_camera(points, pose) @ camera.T
+    return np.asarray(seen[:, :2] / seen[:, 2:])
 
 
 def ships(n: int, without: Iterable[str] = (), **place: Any) -> Ships:
@@ -68,7 +74,7 @@ def test_samples_have_exact_shapes() -> None:
         assert sample.image.dtype == np.uint8
         labels = sample.labels
         assert {name: each.shape for name, each in labels.items()} == {
-            "pose": (4, 4), "camera": (3, 3), "points": (8, 2), "visible": (),
+            "pose": (4, 4), "camera": (22,), "points": (8, 2), "visible": (),
         }  # fmt: skip
         assert labels["pose"].dtype == labels["camera"].dtype == np.float64
         assert labels["points"].dtype == labels["visible"].dtype == np.float32

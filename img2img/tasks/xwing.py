@@ -1,0 +1,383 @@
+"""X-wing: heatmaps of the eight corners of the ship's box, its pose, tracked through frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from img2img.config import DataOptions
+from img2img.data.augment_points import PointAugmenter
+from img2img.data.crop import Crop
+from img2img.data.sample import Dataset, Image, Sample, Splits
+from img2img.data.split import refuse_folds
+from img2img.data.synth.ship_lasers import Lasers
+from img2img.data.view import View
+from img2img.errors import DataError, InputError
+from img2img.tasks.base import Arrays, Best, Curve, Run, Task
+from img2img.tasks.point_coding import PointCoding
+from img2img.tasks.ship_options import ShipAugmentOptions, ShipOptions, ShipQuestions
+from img2img.vision import pose_metrics as measures
+from img2img.vision.calibration import calibrated
+from img2img.vision.camera import Camera
+from img2img.vision.deviation import expected_covariance
+from img2img.vision.metrics import Floats
+from img2img.vision.pose import CORNERS, PoseFit, solve_pose
+from img2img.vision.rigid import quaternion
+from img2img.vision.schemas import SHIP8
+from img2img.vision.tracking import TRACKERS, Tracker
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from img2img.data.check import CheckReport
+    from img2img.data.synth.generated import Generated
+    from img2img.models.network import Head
+
+WIDER = 1.5
+"""Side of what the first look sees, in longer sides of the frame: corners outside are on it."""
+_POSE_COLUMNS = (
+    "qw", "qx", "qy", "qz", "tx", "ty", "tz", "rotation_deviation_deg", "translation_deviation",
+    "ambiguous", "bridged",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A ship in a frame.
+
+    `points` (8, 2) float64 are `CORNERS` in pixels of the frame, centres at integers, also outside
+    of it; `confidence` (8,) in 0…1 how sure each is. `fit` is the pose they tell, `camera` what it
+    was told with. `is_bridged` says that the pose is a forecast from the frames before, as the
+    points tell none; `lasers` are the bolts of this frame, if they are asked for.
+    """
+
+    points: Floats
+    confidence: Floats
+    fit: PoseFit
+    camera: Camera
+    is_bridged: bool = False
+    lasers: Lasers | None = None
+
+
+class Look(NamedTuple):
+    """A crop that was seen, what the network said of it, and what that tells."""
+
+    crop: Crop
+    decoded: Arrays
+    sighting: Sighting
+
+
+class XWing(Task[ShipOptions, Sighting]):
+    """The pose of a spaceship, by heatmaps of the corners of its box."""
+
+    Options = ShipOptions
+    Questions = ShipQuestions
+    groups: ClassVar[Mapping[str, type]] = {"augment": ShipAugmentOptions}
+    defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "model": {"name": "unet:tu-tf_efficientnet_lite0"},
+        "train": {
+            "epochs": 60, "lr": 2e-3, "batch_size": 32, "ema": 0.998, "warmup_steps": 100,
+            "val_samples": 128,
+        },
+    }  # fmt: skip
+    best = Best("corner_px", "min")
+    metrics = measures.METRICS
+    n_generated = 2048
+
+    def __init__(self, options: ShipOptions, groups: Mapping[str, Any] | None = None) -> None:
+        super().__init__(options, groups)
+        self.coding = PointCoding(options, len(SHIP8), SHIP8.regions)
+        self.result_outputs = self.coding.needed
+        self._flights: dict[str, tuple[Tracker, Lasers]] = {}
+
+    @classmethod
+    def defaults_for(
+        cls, options: ShipOptions, model: str, *, source: str | None
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """A light decoder where there is one."""
+        defaults: dict[str, Mapping[str, Any]] = {}
+        if model.startswith("unet:"):
+            defaults["model"] = {"decoder": "half"}
+        if source is None:
+            defaults["train"] = {"epochs": 6}
+        return defaults
+
+    # ---- data
+
+    def splits(self, data: DataOptions) -> Splits:
+        if data.source is None:
+            refuse_folds(data.folds, "the parts of generated frames")
+            n_train = data.n_generated or self.n_generated
+            return self._frames.splits(n_train, n_val=256, n_test=1000, **self._look)
+        from img2img.data.formats.frames import frame_splits
+
+        camera = self.asked.camera or self.options.camera
+        return frame_splits(data, Path(data.source), None if camera is None else Path(camera))
+
+    @property
+    def _frames(self) -> type[Generated]:
+        from img2img.data.synth.ship import Flight, Ships
+
+        return Flight if self.options.flight else Ships
+
+    @property
+    def _look(self) -> dict[str, Any]:
+        """What generated frames are to show."""
+        look: dict[str, Any] = {"without": frozenset(self.options.ships_without)}
+        if self.options.photos is not None:
+            look["photos"] = Path(self.options.photos)
+        return look
+
+    def generate(self, n: int, *, size: int, seed: int) -> Mapping[str, Dataset]:
+        return self._frames.parts(n, size=size, seed=seed, **self._look)
+
+    def write_sample(self, folder: Path, sample: Sample) -> None:
+        """`N.jpg` and `N_mat.json`, and a `camera_info.json` for all."""
+        from img2img.data.synth.ship_frames import write_frame
+
+        write_frame(folder, str(int(sample.id.rpartition("-")[2])), sample)
+
+    def check(self, data: DataOptions) -> CheckReport:
+        from img2img.data.check_frames import check_frames
+
+        if data.source is None:
+            return super().check(data)
+        return check_frames(data, self.options.camera)
+
+    def prepare(self, train: Dataset) -> None:
+        if not self.coding.needs_shapes:
+            return
+        rng, blank = np.random.default_rng(0), np.zeros((8, 8, 3), np.uint8)
+        frames = [train.sample(record, blank) for record in train.records]
+        laid = [self._augmented(frame, rng)[1] for frame in frames for _ in range(2)]
+        self.coding.learn_shapes(np.array(laid))
+
+    def targets(self, sample: Sample, rng: np.random.Generator | None) -> Arrays:
+        if rng is None:
+            points, size = np.asarray(sample.labels["points"], np.float64), self.options.image_size
+            crop = near_crop(points, sample.image) or first_crop(sample.image)
+            image, laid = crop.apply(sample.image, size), crop.to_canvas(points, size)
+        else:
+            image, laid = self._augmented(sample, rng)
+        return {"image": image, "points": laid.astype(np.float32)}
+
+    def _augmented(self, sample: Sample, rng: np.random.Generator) -> tuple[Image, Floats]:
+        options = self.training["augment"]
+        points = np.asarray(sample.labels["points"], np.float64)
+        close = near_crop(points, sample.image)
+        is_wide, is_turned = rng.random(2) < (options.wide, options.turned)
+        crop = first_crop(sample.image) if is_wide or close is None else close
+        if is_wide or is_turned:
+            crop = replace(crop, angle_rad=float(rng.uniform(-np.pi, np.pi)))
+        return self._augmenter(sample.image, points, crop, rng)
+
+    @cached_property
+    def _augmenter(self) -> PointAugmenter:
+        return PointAugmenter(self.training["augment"], SHIP8, size=self.options.image_size)
+
+    def preview(self, encoded: Arrays) -> list[Image]:
+        from img2img.vision.draw_points import draw_faces
+        from img2img.vision.keypoints import Face
+
+        shown = Face(encoded["points"].astype(np.float64), np.ones(len(SHIP8)))
+        return [encoded["image"], draw_faces(encoded["image"], [shown], SHIP8)]
+
+    # ---- network
+
+    def head(self) -> Head:
+        return self.coding.head()
+
+    def objective(self) -> nn.Module:
+        return self.coding.objective()
+
+    # ---- inference
+
+    def view(self, height: int, width: int) -> View:
+        return View.letterbox(height, width, self.options.image_size)
+
+    def result(self, decoded: Arrays, view: View) -> Sighting:
+        crop = Crop.whole(view.height, view.width)
+        return self._sighting(decoded, crop, Camera.default(view.width, view.height))
+
+    def answer(self, image: Image, run: Run) -> Sighting:
+        height, width = image.shape[:2]
+        return self._seen(image, Camera.default(width, height), run)
+
+    def answer_file(self, path: Path, image: Image, run: Run) -> Sighting:
+        """With the camera that was told, or that lies beside the picture."""
+        from img2img.data.formats.camera_files import camera_for
+
+        told = self.asked.camera
+        height, width = image.shape[:2]
+        try:
+            camera = camera_for(
+                path, width=width, height=height, file=None if told is None else Path(told)
+            )
+        except DataError as error:
+            raise InputError(str(error)) from None
+        return self._seen(image, camera, run)
+
+    def answer_sample(self, sample: Sample, run: Run) -> Sighting:
+        return self._seen(sample.image, camera_of(sample), run)
+
+    def _seen(self, image: Image, camera: Camera, run: Run) -> Sighting:
+        *_, look = self.looks(image, camera, run)
+        return look.sighting
+
+    def looks(self, image: Image, camera: Camera, run: Run) -> Iterator[Look]:
+        """At the whole frame and what lies about it, then at where the ship was found, and so
+        on."""
+        crop = first_crop(image)
+        for _ in range(self.options.looks):
+            decoded = run(crop.apply(image, self.options.image_size))
+            sighting = self._sighting(decoded, crop, camera)
+            yield Look(crop, decoded, sighting)
+            # Corners that are far off would spoil the crop; a pose knows better where they are.
+            pose = sighting.fit.pose
+            points = sighting.points if pose is None else camera.project(CORNERS, pose)
+            crop = near_crop(points, image) or crop
+
+    def _sighting(self, decoded: Arrays, crop: Crop, camera: Camera) -> Sighting:
+        peaks = self.coding.peaks(decoded)
+        size = self.options.image_size
+        spread = expected_covariance(peaks.covariance.astype(np.float64), self.options.deviation)
+        back = np.linalg.inv(crop.matrix(size)[:, :2])
+        points = crop.to_picture(peaks.points, size)
+        confidence = calibrated(peaks.confidence, self.options.calibration)
+        fit = solve_pose(points, camera, covariance=back @ spread @ back.T, confidence=confidence)
+        if self.options.deviation:
+            fit = replace(fit, covariance=fit.covariance * self.options.deviation[2] ** 2)
+        return Sighting(points=points, confidence=confidence, fit=fit, camera=camera)
+
+    def settle(self, network: Callable[[ShipOptions], Run], val: Dataset) -> ShipOptions:
+        from img2img.tasks.pose_settling import settled_options
+
+        return settled_options(self, network, val)
+
+    # ---- through frames
+
+    @property
+    def goes_in_order(self) -> bool:
+        return self.asked.smooth != "none" or bool(self.asked.lasers)
+
+    def next_in(self, sequence: str, result: Sighting | None, *, is_video: bool) -> Sighting | None:
+        """Smoothed, and with the bolts that fly; a frame without a pose may get one from those
+        before it."""
+        chosen = self.asked.smooth
+        if chosen == "auto":
+            chosen = "filter" if is_video else "none"
+        if sequence not in self._flights:
+            self._flights[sequence] = TRACKERS[chosen](), Lasers()
+        tracker, lasers = self._flights[sequence]
+        fit = PoseFit(reason="the picture cannot be read.") if result is None else result.fit
+        pose = tracker.update(fit.pose, None if fit.pose is None else fit.covariance)
+        if self.asked.lasers:
+            lasers.step(pose)
+        if result is None:
+            return None
+        if pose is not fit.pose:
+            covariance = getattr(tracker, "covariance", fit.covariance)
+            is_bridged = fit.pose is None
+            fit = replace(fit, pose=pose, covariance=covariance, reason=None)
+            result = replace(result, fit=fit, is_bridged=is_bridged)
+        return replace(result, lasers=copy(lasers)) if self.asked.lasers else result
+
+    def picture(self, result: Sighting) -> None:
+        return None
+
+    def to_json(self, result: Sighting) -> dict[str, Any]:
+        fit = result.fit
+        is_known = fit.pose is not None
+        return {
+            "keypoints": np.column_stack([result.points, result.confidence]).tolist(),
+            "pose": fit.pose.tolist() if fit.pose is not None else None,
+            "pose_reason": fit.reason,
+            "camera": result.camera.to_json(),
+            "rotation_deviation_deg": fit.rotation_deviation_deg if is_known else None,
+            "translation_deviation": fit.translation_deviation if is_known else None,
+            "ambiguous": fit.ambiguous,
+            "bridged": result.is_bridged,
+        }
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        each = (f"{point}_{what}" for point in SHIP8.points for what in ("x", "y", "confidence"))
+        return (*_POSE_COLUMNS, *each)
+
+    def rows(self, result: Sighting) -> list[dict[str, float | str]]:
+        """One row: the rotation as a quaternion, the translation, and what is known of both."""
+        fit, pose = result.fit, np.full(7, np.nan)
+        if fit.pose is not None:
+            pose[:4], pose[4:] = quaternion(fit.pose[:3, :3]), fit.pose[:3, 3]
+        told = (fit.rotation_deviation_deg, fit.translation_deviation, float(fit.ambiguous))
+        points = np.column_stack([result.points, result.confidence]).ravel()
+        cells = (*pose.tolist(), *told, float(result.is_bridged), *points.tolist())
+        return [dict(zip(self.columns, cells, strict=True))]
+
+    def draw(self, image: Image, result: Sighting) -> Image:
+        if result.lasers is not None:
+            return result.lasers.draw(image, result.fit.pose, result.camera)
+        from img2img.vision.draw_pose import draw_pose
+
+        return draw_pose(image, result.points, result.confidence, result.fit.pose, result.camera)
+
+    # ---- measuring
+
+    def measure(self, result: Sighting, sample: Sample) -> dict[str, float]:
+        labels, fit = sample.labels, result.fit
+        return measures.row(
+            points=result.points,
+            truth_points=np.asarray(labels["points"], np.float64),
+            pose=fit.pose,
+            truth_pose=np.asarray(labels["pose"], np.float64),
+            camera=camera_of(sample),
+            rotation_deviation_deg=fit.rotation_deviation_deg,
+            visible=float(np.asarray(labels.get("visible", np.nan))),
+        )
+
+    def summarise(self, rows: Mapping[str, Floats], weights: Floats) -> dict[str, float]:
+        return measures.summarise(rows, weights)
+
+    def curves(self, rows: Mapping[str, Floats], weights: Floats) -> Mapping[str, Curve]:
+        limits, shares = measures.cumulative(rows, weights)
+        return {
+            "cumulative_rotation_error": Curve(
+                about="Share of the frames whose rotation is wrong by at most so much.",
+                x_label="rotation error (degrees)", y_label="share of frames", x=limits, y=shares,
+            )
+        }  # fmt: skip
+
+    def truth(self, sample: Sample) -> Sighting:
+        points = np.asarray(sample.labels["points"], np.float64)
+        fit = PoseFit(pose=np.asarray(sample.labels["pose"], np.float64))
+        return Sighting(points=points, confidence=np.ones(8), fit=fit, camera=camera_of(sample))
+
+
+def first_crop(image: Image) -> Crop:
+    """The frame and what lies about it."""
+    whole = Crop.whole(*image.shape[:2])
+    return replace(whole, side=whole.side * WIDER)
+
+
+def near_crop(points: Floats, image: Image) -> Crop | None:
+    """A crop about corners (8, 2), if a part of the frame is in it and its size is one that a ship
+    can have."""
+    crop = Crop.of_points(points, SHIP8)
+    height, width = image.shape[:2]
+    side = max(height, width)
+    if crop is None or not 0.04 * side < crop.side < 4 * side:
+        return None
+    half = crop.side / 2
+    inside = -half < crop.x < width + half and -half < crop.y < height + half
+    return crop if inside else None
+
+
+def camera_of(sample: Sample) -> Camera:
+    """The camera of a labelled frame."""
+    return Camera.from_array(np.asarray(sample.labels["camera"], np.float64))
