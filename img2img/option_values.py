@@ -26,12 +26,12 @@ def parse_value(kind: Any, value: Any) -> Any:
             return None
         return parse_value(inner[0], value)
     if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            names = [str(name) for name in get_args(kind)]
-            near = get_close_matches(str(value), names, n=1, cutoff=0.5)
+        named = {str(choice): choice for choice in get_args(kind)}  # text has no numbers
+        if str(value) not in named:
+            near = get_close_matches(str(value), named, n=1, cutoff=0.5)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise ValueError(f"choose from {', '.join(names)}{hint}")
-        return value
+            raise ValueError(f"choose from {', '.join(named)}{hint}")
+        return named[str(value)]
     if get_origin(kind) is tuple:
         parts = value.split(",") if isinstance(value, str) else list(value)
         return tuple(parse_value(get_args(kind)[0], part) for part in parts)

@@ -22,6 +22,7 @@ from img2img.config import (
 )
 from img2img.errors import UsageError
 from img2img.option_values import check_groups, parse_duration_s
+from img2img.registry import load_task, task_names
 
 KINDS = {"train": TrainOptions, "data": DataOptions, "task": TaskOptions}
 text = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
@@ -141,6 +142,16 @@ def test_every_option_is_described_and_its_default_is_valid() -> None:
         for entry in dataclasses.fields(kind):
             assert entry.metadata["help"].endswith("."), entry.name
             assert parse_option(kind, group, entry.name, entry.default) == entry.default
+
+
+def test_options_are_the_same_as_text() -> None:
+    """As `--set` and flags give them, whole numbers to choose from too."""
+    for name in task_names():
+        kind = load_task(name).Options
+        for entry in dataclasses.fields(kind):
+            if isinstance(entry.default, str | int | float):
+                text = str(entry.default)
+                assert parse_option(kind, "task", entry.name, text) == entry.default, entry.name
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ class XWing(Task[ShipOptions, Sighting]):
         if data.source is None:
             refuse_folds(data.folds, "the parts of generated frames")
             n_train = data.n_generated or self.n_generated
-            return self._frames.splits(n_train, n_val=256, n_test=1000, **self._look)
+            return self._frames.splits(n_train, n_val=128, n_test=1000, **self._look)
         from img2img.data.formats.frames import frame_splits
 
         camera = self.asked.camera or self.options.camera
