@@ -14,7 +14,8 @@ good=${GOOD:-^lfpw/}
 
 learn() { # OPTIONS...
     img2img train keypoints --data "$data" --seed 0 --image-size "${SIZE:-96}" \
-        --batch-size "${BATCH:-32}" --set data.val_share=0.07 --set data.test_share=0.1 "$@"
+        --batch-size "${BATCH:-32}" --set task.loss=softargmax --set data.val_share=0.07 \
+        --set data.test_share=0.1 "$@"
 }
 
 learn --out "$out/first" --max-time "${TIME:-87m}" --set data.repeat="$good:3"

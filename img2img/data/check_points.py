@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from img2img.config import DataOptions
 from img2img.data import images
 from img2img.data.check import CheckReport, Facts, Kind, Problem, picture_problems
+from img2img.data.faces import face_crop
 from img2img.data.formats.folders import part_indices
 from img2img.data.formats.point_formats import Found, find_points
 from img2img.data.formats.point_labels import Face
 from img2img.data.formats.points import check_labelled, faces_of, groups_of
-from img2img.data.images import _format as format_of
 from img2img.data.sample import Image
 from img2img.data.split import PARTS
 from img2img.errors import InputError
@@ -76,9 +76,15 @@ class _Labelled:
         return n_faces >= _MOST * n or n_faces >= max(3, _MANY * n)
 
 
-def check_points(data: DataOptions, schema: Schema) -> CheckReport:
+def check_points(data: DataOptions, schema: Schema, *, whole: bool | None = None) -> CheckReport:
     """Decode every picture that `data.source` names, and list what is wrong with them and their
     points.
+
+    Args:
+        data: what is checked, and how it is divided.
+        schema: of the points.
+        whole: whether whole pictures are learned from, in which no face must be found; left out:
+            where the labels' files hold the pictures themselves, as a training has it.
 
     Raises:
         DataError: the data are missing, labelled in no known format or brokenly, or have other
@@ -101,6 +107,7 @@ def check_points(data: DataOptions, schema: Schema) -> CheckReport:
         *picture_problems([*facts.values()], members),
         *(outcome[1] for outcome in outcomes.values() if isinstance(outcome, tuple) and outcome[1]),
         *(_of_points(labelled, schema, findings) if labelled.names else ()),
+        *(() if (found.holds_pictures if whole is None else whole) else _lost(labelled, schema)),
     )
     return CheckReport(
         n_pictures=len(outcomes),
@@ -132,7 +139,7 @@ def _examine(id: str, picture: Path | Image) -> Outcome:
         image = images.decode(content, str(picture))
     except InputError as error:
         return Problem(path=id, kind="unreadable", message=str(error), fatal=True)
-    kind = format_of(content) or ""
+    kind = images.format_of(content) or ""
     told = f"{id} is a {kind} file: other tools go by the ending and may refuse it."
     is_lie = kind in _ENDINGS and picture.suffix.lower() not in _ENDINGS[kind]
     lie = Problem(path=id, kind="ending", message=told) if is_lie else None
@@ -171,6 +178,7 @@ def _of_points(
     labelled: _Labelled, schema: Schema, findings: ShapeFindings | None
 ) -> Iterator[Problem]:
     yield from _never_labelled(labelled, schema)
+    yield from _listed_twice(labelled)
     yield from _off_picture(labelled)
     yield from _small(labelled)
     yield from _coinciding(labelled, schema)
@@ -190,6 +198,33 @@ def _never_labelled(labelled: _Labelled, schema: Schema) -> Iterator[Problem]:
         if np.isnan(labelled.points[:, index]).any(axis=1).all():
             told = f"{name} is missing in every face: label it, or leave it out of the schema."
             yield Problem(path="", kind="missing", message=told, fatal=True)
+
+
+def _lost(labelled: _Labelled, schema: Schema) -> Iterator[Problem]:
+    """Faces that cannot be cut out, for which a training refuses the data."""
+    messages = {}
+    for index, face in enumerate(labelled.faces):
+        labels = {"points": face.points} | ({} if face.box is None else {"box": face.box})
+        if face_crop(labels, schema) is None:
+            messages[index] = (
+                "has too few points to tell where its face is, and no box: label more, take it "
+                "out, or learn from whole pictures, --set task.crop=whole"
+            )
+    for problem in labelled.warnings("missing", messages, "have too few points, and no box"):
+        yield replace(problem, fatal=True)
+
+
+def _listed_twice(labelled: _Labelled) -> Iterator[Problem]:
+    first: dict[tuple[str, bytes], int] = {}
+    messages = {}
+    for index, (fact, points) in enumerate(zip(labelled.facts, labelled.points, strict=True)):
+        same = first.setdefault((fact.digest, points.tobytes()), index)
+        if same != index:
+            messages[index] = (
+                f"has the same picture and points as {labelled.told(same)}: take one out, or it "
+                "counts twice"
+            )
+    yield from labelled.warnings("duplicate", messages, "are listed twice")
 
 
 def _off_picture(labelled: _Labelled) -> Iterator[Problem]:
@@ -285,7 +320,8 @@ def _wrong_way(
     if labelled.too_many(len(swapped)):
         told = (
             f"left and right look swapped in {len(swapped)} of {n} faces: exchange them; the right "
-            "eye is the person's own, on the left of the picture."
+            "eye is the person's own, on the left of the picture"
+            f"{_other_way(schema) if 2 * len(swapped) > n else ''}."
         )
         yield Problem(path="", kind="swapped", message=told, fatal=True)
     messages = dict.fromkeys(swapped.tolist(), "looks as if left and right were swapped")
@@ -304,11 +340,18 @@ def _mean_problem(findings: ShapeFindings, schema: Schema) -> str:
     )
     if eyes and mouth and findings.mean[mouth, 1].mean() < findings.mean[eyes, 1].mean():
         return "most faces are upside down: turn the pictures, and their points with them."
-    own = "" if schema.name in SCHEMAS else "; or write each pair of the schema as right, left"
     return (
         "left and right look swapped in most faces: exchange them (the right eye is the person's "
-        f"own, on the left of the picture){own}."
+        f"own, on the left of the picture){_other_way(schema)}."
     )
+
+
+def _other_way(schema: Schema) -> str:
+    """What else may be at fault where most faces look swapped; pairs whose names say left and right
+    are in order whichever way they are written."""
+    if schema.name in SCHEMAS:
+        return ""
+    return "; or, if its names do not say left and right, turn round each pair of the schema"
 
 
 def _notes(

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.data.crop import Crop
+from img2img.data.faces import face_crop
 from img2img.data.sample import Dataset
 from img2img.vision.schemas import Schema
 
@@ -20,7 +20,7 @@ def united_by_faces(faces: Dataset, schema: Schema, groups: Sequence[str]) -> li
     """Groups (N,), of which those become one whose faces look alike; it has the first one's name.
 
     Args:
-        faces: samples with labels `points` (P, 2) of the schema.
+        faces: samples with labels `points` (P, 2) of the schema and, for want of these, `box`.
         groups: of the samples, in their order.
 
     Raises:
@@ -41,10 +41,10 @@ def united_by_faces(faces: Dataset, schema: Schema, groups: Sequence[str]) -> li
 
 
 def _thumbnail(faces: Dataset, index: int, schema: Schema) -> NDArray[np.float32]:
-    """(n,) grey levels of an upright face, without mean, of length 1; zeros where its points do
-    not say where it is."""
+    """(n,) grey levels of an upright face, without mean, of length 1; zeros where neither points
+    nor a box say where it is."""
     sample = faces[index]
-    crop = Crop.of_points(np.asarray(sample.labels["points"], np.float64), schema)
+    crop = face_crop(sample.labels, schema)
     inner = slice(_MARGIN_PX, _SIDE_PX - _MARGIN_PX)
     if crop is None:
         return np.zeros((_SIDE_PX - 2 * _MARGIN_PX) ** 2, np.float32)

@@ -90,12 +90,14 @@ class FaceCrops(Dataset):
 
 
 def face_crop(labels: Any, schema: Schema) -> Crop | None:
-    """The upright crop of a labelled face, by its points or its box; None without either."""
+    """The upright crop of a labelled face, by its points, or by its box where most of them are
+    missing; None without either."""
     points = np.asarray(labels["points"], np.float64)
-    crop = Crop.of_points(points, schema) if len(schema) > 1 else None
-    if crop is None and "box" in labels:
-        crop = Crop.of_box(labels["box"])
-    return crop
+    box = Crop.of_box(labels["box"]) if "box" in labels else None
+    is_known = np.isfinite(points).all(axis=1)
+    if len(schema) == 1 or (box is not None and 2 * is_known.sum() < len(schema)):
+        return box
+    return Crop.of_points(points, schema) or box
 
 
 def rough_box(box: NDArray[np.floating[Any]], name: str) -> NDArray[np.float64]:

@@ -18,7 +18,8 @@ from img2img.errors import DataError
 from img2img.vision.schemas import Schema
 
 LONGEST = 512
-"""Longest side of a picture that is kept, in pixels."""
+"""Longest side in pixels of a picture that is learned from; scenes are cut out of it. Those that
+are measured keep their size, as a prediction sees them."""
 ONE_REACH = 1.6
 """Where one face of a picture is labelled, what lies beyond this many sides of its crop may show
 others."""
@@ -27,7 +28,7 @@ WITHOUT_FACES = "without-faces"
 
 
 class FinderPictures(Dataset):
-    """Pictures with their faces, the longest side at most `LONGEST` pixels.
+    """Pictures with their faces.
 
     Labels are `places` (N, 4) float64: centre x and y, side and angle of each face's `Crop`, and
     `reach` (1,): what lies beyond this many sides of the faces may show others; infinity where all
@@ -37,24 +38,31 @@ class FinderPictures(Dataset):
         pictures: a sample a face, or a picture without any.
         places: {id of a sample of `pictures`: (4,) x, y, side, angle in its pixels}.
         reach: as in the labels, of pictures with one face.
+        longest: longest side in pixels, to which larger pictures are made smaller; None: none are.
     """
 
     def __init__(
-        self, pictures: Dataset, places: Mapping[str, NDArray[np.float64]], *, reach: float
+        self,
+        pictures: Dataset,
+        places: Mapping[str, NDArray[np.float64]],
+        *,
+        reach: float,
+        longest: int | None = None,
     ) -> None:
         self._pictures = pictures
         self._reach = reach
+        self._longest = longest
         self._originals: dict[str, Record] = {}
         self._places: dict[str, NDArray[np.float64]] = {}
         records = []
         for same in _by_picture(pictures.records):
             first = same[0]
             found = [places[record.id] for record in same if record.id in places]
-            view = _view(first)
+            view = self._view(first)
             digest = "-".join([first.digest, *(record.digest[:8] for record in same[1:])])
             records.append(
                 replace(first, height=view.canvas_height, width=view.canvas_width,
-                        digest=f"{digest}-finder{LONGEST}")
+                        digest=f"{digest}-finder{self._longest or ''}")
             )  # fmt: skip
             self._originals[first.id] = first
             self._places[first.id] = _laid(np.reshape(found, (-1, 4)), view)
@@ -62,7 +70,7 @@ class FinderPictures(Dataset):
 
     def pixels(self, record: Record) -> Image:
         original = self._originals[record.id]
-        return _view(original).apply(self._pictures.pixels(original))
+        return self._view(original).apply(self._pictures.pixels(original))
 
     def sample(self, record: Record, pixels: Image) -> Sample:
         places = self._places[record.id]
@@ -73,6 +81,12 @@ class FinderPictures(Dataset):
             image=pixels,
             labels={"places": places, "reach": np.array([reach])},
         )
+
+    def _view(self, record: Record) -> View:
+        """The picture made smaller, if it is too large, and nothing round it."""
+        longest = max(record.height, record.width)
+        factor = min(1.0, (self._longest or longest) / longest)
+        return View.scaled(record.height, record.width, factor)
 
 
 def labelled_splits(found: Splits, schema: Schema, *, complete: bool) -> Splits:
@@ -91,8 +105,16 @@ def labelled_splits(found: Splits, schema: Schema, *, complete: bool) -> Splits:
         for record in samples.records:
             if record.id not in places:
                 places[record.id] = _place_in(samples, record, schema)
-    make = partial(FinderPictures, places=places, reach=np.inf if complete else ONE_REACH)
-    parts = {name: make(part) for name, part in found.parts.items()}
+    return _pictured(found, places, reach=np.inf if complete else ONE_REACH)
+
+
+def _pictured(found: Splits, places: Mapping[str, NDArray[np.float64]], *, reach: float) -> Splits:
+    """The parts as pictures with places, those to learn from made smaller."""
+    make = partial(FinderPictures, places=places, reach=reach)
+    parts = {
+        name: make(part, longest=LONGEST if name == "train" else None)
+        for name, part in found.parts.items()
+    }
     return replace(found, parts=parts, whole=make(found.whole))
 
 
@@ -113,9 +135,7 @@ def pictures_without_faces(folder: Path, data: DataOptions) -> Splits:
     from img2img.data.formats.folders import picture_splits
 
     found = picture_splits(replace(data, source=str(folder), groups="none", folds=None), folder)
-    parts = {part: FinderPictures(samples, {}, reach=np.inf)
-             for part, samples in found.parts.items()}  # fmt: skip
-    return replace(found, parts=parts, whole=FinderPictures(found.whole, {}, reach=np.inf))
+    return _pictured(found, {}, reach=np.inf)
 
 
 def joined_parts(faces: Splits, others: Splits) -> Splits:
@@ -159,12 +179,6 @@ def _by_picture(records: Sequence[Record]) -> Iterable[list[Record]]:
     for record in records:
         together.setdefault(record.path or record.id, []).append(record)
     return together.values()
-
-
-def _view(record: Record) -> View:
-    """The picture made smaller, if it is too large, and nothing round it."""
-    factor = min(1.0, LONGEST / max(record.height, record.width))
-    return View.scaled(record.height, record.width, factor)
 
 
 def _laid(places: NDArray[np.float64], view: View) -> NDArray[np.float64]:

@@ -61,7 +61,7 @@ def decode(data: bytes, where: str) -> Image:
     in_rgb = getattr(cv2, "IMREAD_COLOR_RGB", None)
     image = _imdecode(data, cv2.IMREAD_COLOR if in_rgb is None else in_rgb)
     if image is None:
-        raise _undecodable(_format(data), known, where)
+        raise _undecodable(format_of(data), known, where)
     if in_rgb is None:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
     return cast(Image, image)
@@ -91,7 +91,7 @@ def decode_mask(data: bytes, where: str, *, indexed: bool) -> Image:
         data = grey
     mask = _imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     if mask is None:
-        raise _undecodable(_format(data), known, where)
+        raise _undecodable(format_of(data), known, where)
     if mask.dtype != np.uint8:
         if mask.dtype.kind != "u" or mask.max(initial=0) > 255:
             raise InputError(f"{where} holds values above 255: write masks with 8 bits.")
@@ -176,7 +176,7 @@ def find_pictures(folder: Path) -> list[Path]:
         folders[:] = [name for name in sorted(folders) if _is_new(parent, name, seen)]
         files = (Path(parent, name) for name in names if not name.startswith("."))
         found += [path for path in files if is_picture(path)]
-    return sorted(found, key=lambda path: _natural(path.relative_to(folder)))
+    return sorted(found, key=lambda path: natural(path.relative_to(folder)))
 
 
 def _is_new(parent: str, name: str, seen: set[str]) -> bool:
@@ -188,7 +188,8 @@ def _is_new(parent: str, name: str, seen: set[str]) -> bool:
     return is_new
 
 
-def _natural(path: Path) -> tuple[list[list[str | int]], str]:
+def natural(path: Path) -> tuple[list[list[str | int]], str]:
+    """A key to sort paths by, in which numbers count as numbers: "2.jpg" before "10.jpg"."""
     # Splitting by digits alternates text and number, so that like compares with like.
     keys: list[list[str | int]] = [
         [int(part) if index % 2 else part for index, part in enumerate(parts)]
@@ -237,7 +238,8 @@ def _encode(image: Image, suffix: str, where: str) -> bytes:
     return encoded.tobytes()
 
 
-def _format(data: bytes) -> str | None:
+def format_of(data: bytes) -> str | None:
+    """What a picture file's bytes begin as, such as "JPEG"; None where that is no known format."""
     kinds = _SIGNATURES.items()
     return next((name for name, pattern in kinds if re.match(pattern, data, re.DOTALL)), None)
 
@@ -260,7 +262,7 @@ def _inspect(data: bytes, where: str) -> tuple[Size | None, bytes]:
     """(size where the header tells it for certain, the bytes to decode) of a complete file."""
     if not data:
         raise InputError(f"{where} is empty (zero bytes).")
-    kind = _format(data)
+    kind = format_of(data)
     if kind == "JPEG":
         return _jpeg_size(data, where), data
     if kind == "PNG":
@@ -384,7 +386,7 @@ def _png_chunks(data: bytes, where: str) -> Iterator[tuple[bytes, int, int]]:
 def _with_grey_palette(data: bytes) -> bytes | None:
     """The PNG with greys 0, 1, 2 … for its palette, so that it decodes to its indices; None where
     there is no palette, or one of greys only."""
-    if _format(data) != "PNG" or data[25] != 3:
+    if format_of(data) != "PNG" or data[25] != 3:
         return None
     chunks = list(_png_chunks(data, ""))
     start, end = next(((start, end) for kind, start, end in chunks if kind == b"PLTE"), (0, 0))

@@ -176,7 +176,7 @@ class _Gif:
         self._n_given += 1
         if not self._starts or start - self._starts[-1] >= _LEAST_DELAY:
             self._starts.append(start)
-            self._pictures.append(np.ascontiguousarray(image))
+            self._pictures.append(np.ascontiguousarray(image[..., ::-1]))
 
     def finish(self) -> None:
         delays = np.diff([*self._starts, self._now()]).clip(_LEAST_DELAY, _MOST_DELAY)

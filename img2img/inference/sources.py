@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from img2img.data.images import _natural as natural
-from img2img.data.images import decode, is_picture, read
+from img2img.data.images import decode, is_picture, natural, read
 from img2img.data.sample import Image
 from img2img.errors import DataError, InputError
 

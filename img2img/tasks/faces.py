@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from img2img.config import DataOptions, TaskOptions, option
 from img2img.data.augment_faces import Bank, SceneMaker, SceneOptions
-from img2img.data.crop import Crop, Proposal
+from img2img.data.crop import Crop, Proposal, fitted
 from img2img.data.finder import (
     WITHOUT_FACES,
     crop_of,
@@ -64,15 +64,31 @@ class FaceOptions(TaskOptions):
     )
     schema: str = option(
         "ibug68", "Which points the labels have; left out: those of the data. They say how large "
-        "a face is: the keypoints that look at what is found must be the same.",
+        "a face is.",
     )  # fmt: skip
     complete: bool = option(False, "The labels show every face of a picture.")
+
+    def __post_init__(self) -> None:
+        if self.schema.endswith(".toml"):  # the file stays behind when weights travel
+            from img2img.vision.schema_files import schema_text
+
+            object.__setattr__(self, "schema", schema_text(schema_of(self.schema)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceQuestions:
+    """What keypoints that look at the faces ask for."""
+
+    crops_of: str | None = option(
+        None, "Schema for whose points faces are proposed; none: that of the labels."
+    )
 
 
 class Faces(Task[FaceOptions, list[Proposal]]):
     """Finds faces in photos."""
 
     Options = FaceOptions
+    Questions = FaceQuestions
     groups: ClassVar[Mapping[str, type]] = {"augment": SceneOptions}
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "model": {"name": "unet:tu-tf_efficientnet_lite0"},
@@ -229,8 +245,19 @@ class Faces(Task[FaceOptions, list[Proposal]]):
     def result(self, decoded: Arrays, view: View) -> list[Proposal]:
         return _distinct([self._seen(decoded, view, self.options.threshold)])
 
+    def ask(self, given: Mapping[str, Any]) -> None:
+        super().ask(given)
+        self._fitted(Crop(x=0.0, y=0.0, side=1.0))  # what is not known is told before pictures come
+
     def answer(self, image: Image, run: Run) -> list[Proposal]:
-        return self._found(image, run, self.options.threshold)
+        found = self._found(image, run, self.options.threshold)
+        return [replace(one, crop=self._fitted(one.crop)) for one in found]
+
+    def _fitted(self, crop: Crop) -> Crop:
+        """A proposed crop as that of the points that are asked for."""
+        if self.asked.crops_of is None:
+            return crop
+        return fitted(crop, of=schema_of(self.options.schema), to=schema_of(self.asked.crops_of))
 
     def answer_sample(self, sample: Sample, run: Run) -> list[Proposal]:
         """With those that are not sure enough for an answer, which the average precision ranks."""
@@ -263,6 +290,19 @@ class Faces(Task[FaceOptions, list[Proposal]]):
 
     def to_json(self, result: list[Proposal]) -> dict[str, Any]:
         return {"faces": [_to_json(proposal) for proposal in result]}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return ("x", "y", "side", "angle_deg", "score")
+
+    def rows(self, result: list[Proposal]) -> list[dict[str, float | str]]:
+        """A row a proposal, the surest first: centre and side of its crop in pixels, and how far it
+        is turned, clockwise."""
+        cells = (
+            (one.crop.x, one.crop.y, one.crop.side, np.degrees(one.crop.angle_rad), one.score)
+            for one in result
+        )
+        return [dict(zip(self.columns, row, strict=True)) for row in cells]
 
     def draw(self, image: Image, result: list[Proposal]) -> Image:
         """A square for each face, the line in it points to its top; what is not sure enough is left

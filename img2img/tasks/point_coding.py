@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 GRAPHS = ("least_squares", "softargmax")
 """The decoders that are part of the network; the others read its heatmaps."""
 _DEFAULT_LOSS = {
-    "heatmaps": "softargmax", "groups": "mse", "mixture": "mse", "coordinates": "wing",
+    "heatmaps": "kl", "groups": "mse", "mixture": "mse", "coordinates": "wing",
     "shape": "wing",
 }  # fmt: skip
 _MAP_LOSSES = ("mse", "bce", "kl", "awing", "softargmax")

@@ -3,7 +3,8 @@
 ```toml
 name = "eyes"                          # left out: the file's name
 points = ["left_eye", "right_eye", "chin"]
-pairs = [["left_eye", "right_eye"]]    # the left one (the person's own), then the right one
+pairs = [["left_eye", "right_eye"]]    # the left one (the person's own), then the right one;
+                                       # names with "left" and "right" may stand either way round
 normaliser = "between_eyes"            # the default; left out: box_diagonal
 
 [lines]                                # {region: polylines to draw}
@@ -24,6 +25,7 @@ chin = ["jaw_8"]
 
 import dataclasses
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -108,7 +110,7 @@ def schema_of_table(table: Mapping[str, Any], where: str) -> Schema:
             for region, texts in regions.items()
         },
         ends={
-            length: _ends(groups, names, f"{where}, normaliser {length}")
+            length: _ends(length, groups, names, f"{where}, normaliser {length}")
             for length, groups in ends.items()
         },
         normaliser=_text(table.get("normaliser", BOX), f"{where}, normaliser"),
@@ -202,11 +204,23 @@ def _pairs(value: Any, names: Sequence[str], where: str) -> tuple[tuple[int, int
     for index in paired:
         if paired.count(index) > 1:
             raise UsageError(f"{where}: {names[index]!r} can change places with one point only.")
-    return tuple((right, left) for left, right in pairs)
+    return tuple(
+        (one, two) if (_side(names[one]), _side(names[two])) == ("right", "left") else (two, one)
+        for one, two in pairs
+    )
 
 
-def _ends(value: Any, names: Sequence[str], where: str) -> tuple[Indices, Indices]:
-    if where.endswith((f" {BOX}", f" {FRAME}")):
+_SIDE = re.compile(r"(?<![A-Za-z])(left|right)|(Left|Right|LEFT|RIGHT)")  # but not in upright
+
+
+def _side(name: str) -> str:
+    """left or right as the name of a point begins to say, or nothing."""
+    match = _SIDE.search(name)
+    return match[0].lower() if match else ""
+
+
+def _ends(length: str, value: Any, names: Sequence[str], where: str) -> tuple[Indices, Indices]:
+    if length in (BOX, FRAME):
         raise UsageError(f"{where} is there in every schema: give this one another name.")
     groups = _lists(value, names, where)
     if len(groups) != 2:

@@ -53,12 +53,9 @@ class ShapeFindings:
 
 def mirrored_sides(points: Points, schema: Schema) -> Floats:
     """(N,) of faces (N, P, 2): 1 where the left points lie on the picture's right of the right
-    ones, as those of an upright face do, -1 where on its left, 0 where no pair is known. Names tell
-    which is which; of a pair without them, the right one comes first."""
+    ones, as those of an upright face do, -1 where on its left, 0 where no pair is known."""
     across = np.zeros(len(points))
-    for one, two in schema.pairs:
-        is_reversed = "left" in schema.points[one].lower() and "right" in schema.points[two].lower()
-        right, left = (two, one) if is_reversed else (one, two)
+    for right, left in schema.pairs:
         across += np.nan_to_num(points[:, left, 0] - points[:, right, 0])
     return np.sign(across)
 

@@ -10,13 +10,15 @@
 | AAM shape files .asf | .asf files, each beside its picture            | none               |
 
 In a folder, these are looked for in itself and, if there are none, in each of its folders, and so
-on; all must have points of the same number.
+on; all must have points of the same number. A face all of whose points are missing is passed over.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 from img2img.data.formats.asf import read_asf
 from img2img.data.formats.coco_keypoints import content_of, is_coco_keypoints, read_coco_keypoints
@@ -32,10 +34,12 @@ from img2img.vision.schemas import SCHEMAS, Schema
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The labels of a file or folder; `sets` are {where in the folder, with a slash: labels}."""
+    """The labels of a file or folder; `sets` are {where in the folder, with a slash: labels}, and
+    `n_bare` is the number of faces that were passed over because all their points are missing."""
 
     source: Path
     sets: Mapping[str, Labelled]
+    n_bare: int = 0
 
     @property
     def format(self) -> str:
@@ -66,9 +70,10 @@ class Found:
         n_missing = sum(labelled.n_missing for labelled in self.sets.values())
         missing = f", {n_missing} of them missing" if n_missing else ""
         known = f" ({self.schema.name})" if self.schema else ""
+        bare = f"; {self.n_bare} without any point are passed over" if self.n_bare else ""
         return (
             f"{self.source}: {self.format}, {n_faces} faces with {self.n_points} points"
-            f"{known} each{missing}"
+            f"{known} each{missing}{bare}"
         )
 
 
@@ -94,7 +99,24 @@ def find_points(source: Path) -> Found:
                 f"{face.where} has {len(face.points)} points, but {faces[0].where} has "
                 f"{len(faces[0].points)}: give data whose points are the same."
             )
-    return Found(source=source, sets=sets)
+    return _without_bare(Found(source=source, sets=sets))
+
+
+def _without_bare(found: Found) -> Found:
+    """The labels without faces that have no point; of pictures alone, as in test.csv, none has."""
+    if found.n_points == 0:
+        return found
+    sets = {
+        prefix: replace(labelled, faces=kept)
+        for prefix, labelled in found.sets.items()
+        if (kept := [face for face in labelled.faces if np.isfinite(face.points).any()])
+    }
+    if not sets:
+        raise DataError(f"{found.source} has no labelled point: label some, or give other data.")
+    n_left, n_faces = (
+        sum(len(labelled.faces) for labelled in each.values()) for each in (sets, found.sets)
+    )
+    return replace(found, sets=sets, n_bare=n_faces - n_left)
 
 
 def _sets_of_folder(folder: Path, prefix: str, seen: set[Path]) -> Iterator[tuple[str, Labelled]]:
@@ -121,7 +143,7 @@ def _of_files(paths: Sequence[Path], folder: Path) -> Labelled | None:
         for suffix in _READERS
         if (found := [path for path in paths if path.suffix.lower() == suffix])
     }
-    kinds = [path.name for path in lists] or [found[0].name for found in beside.values()]
+    kinds = [path.name for path in lists] + [found[0].name for found in beside.values()]
     if len(kinds) > 1:
         raise DataError(
             f"{folder} holds several kinds of labels, {kinds[0]} and {kinds[1]}: name one file, "
@@ -152,14 +174,32 @@ def _reader_of(path: Path) -> Callable[[Path], Labelled] | None:
     suffix = path.suffix.lower()
     if suffix == ".csv" and path.name != GROUPS_FILE:
         rows = _first_rows(path)
-        if has_labels(rows[0]):
-            return read_kaggle_csv
-        return read_points_csv if is_points_csv(rows) else None
+        reader = _csv_reader(rows)
+        if reader is None:
+            _refuse_separator(rows, path)
+        return reader
     if suffix == ".xml" and is_dlib_xml(path):
         return read_dlib_xml
     if suffix == ".json" and is_coco_keypoints(content_of(path)):
         return read_coco_keypoints
     return None
+
+
+def _csv_reader(rows: Sequence[Sequence[str]]) -> Callable[[Path], Labelled] | None:
+    """What reads a file that begins with these rows."""
+    if has_labels(rows[0]):
+        return read_kaggle_csv
+    return read_points_csv if is_points_csv(rows) else None
+
+
+def _refuse_separator(rows: Sequence[Sequence[str]], path: Path) -> None:
+    """Refuses a file that would be one of points if other signs than commas parted its cells."""
+    for sign, name in ((";", "semicolons"), ("\t", "tabs")):
+        if _csv_reader([",".join(cells).split(sign) for cells in rows]):
+            raise DataError(
+                f"{path} seems to have {name} between its cells: save it with commas, and points "
+                "within numbers."
+            )
 
 
 def _first_rows(path: Path) -> list[list[str]]:

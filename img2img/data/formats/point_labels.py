@@ -62,13 +62,18 @@ class Labelled:
         return sum(int(np.isnan(face.points[:, 0]).sum()) for face in self.faces)
 
 
+_LARGEST = 1e30
+"""Beyond it float32, which ends at 3.4e38, could make an infinity of a number, which would count as
+a missing point."""
+
+
 def row_of(path: Path, row: int) -> str:
     """Where something stands; the first row of a file is 1."""
     return f"{path}, row {row}"
 
 
 def number(text: str, where: str, what: str = "a coordinate") -> float:
-    """A finite number.
+    """A finite number, which float32 holds even after a shift or a change of units.
 
     Raises:
         DataError: the text is none.
@@ -79,6 +84,8 @@ def number(text: str, where: str, what: str = "a coordinate") -> float:
         value = math.nan
     if not math.isfinite(value):
         raise DataError(f"{where}: {text!r} is no number, as {what} must be; correct the file.")
+    if abs(value) > _LARGEST:
+        raise DataError(f"{where}: {text!r} is too large for {what}; correct the file.")
     return value
 
 
@@ -92,9 +99,9 @@ def points_of_cells(cells: Sequence[str], where: str, names: Sequence[str] = ())
         DataError: one of a point's cells alone is empty, or a cell is no number.
     """
     try:
-        points = as_points([float(cell) for cell in cells])
-        if np.isfinite(points).all():
-            return points
+        numbers = np.array([float(cell) for cell in cells])
+        if (np.abs(numbers) <= _LARGEST).all():  # which NaN is not
+            return as_points(numbers.tolist())
     except ValueError:
         pass
     pairs = zip(cells[::2], cells[1::2], strict=True)
