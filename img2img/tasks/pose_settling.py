@@ -67,12 +67,12 @@ def _with_calibration(task: XWing, run: Run, frames: Sequence[Sample]) -> ShipOp
     errors, widths, sure, hit = [], [], [], []
     for frame in frames:
         truth = np.asarray(frame.labels["points"], np.float64)
-        *_, look = task.looks(frame.image, camera_of(frame), run)
-        peaks = task.coding.peaks(look.decoded)
-        errors.append(peaks.points - look.crop.to_canvas(truth, task.options.image_size))
+        crop, decoded = task.closest_look(frame.image, camera_of(frame), run)
+        peaks, seen = task.coding.peaks(decoded), task.corners(decoded, crop)
+        errors.append(peaks.points - crop.to_canvas(truth, task.options.image_size))
         widths.append(np.sqrt(np.trace(peaks.covariance, axis1=1, axis2=2) / 2))
-        far = np.linalg.norm(look.sighting.points - truth, axis=1) / max(frame.image.shape)
-        sure.append(look.sighting.confidence)
+        far = np.linalg.norm(seen.points - truth, axis=1) / max(frame.image.shape)
+        sure.append(seen.confidence)
         hit.append(far < HIT_WITHIN)
     deviation = fit_deviation(np.concatenate(errors), np.concatenate(widths))
     return replace(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from img2img.vision.calibration import calibrated
 from img2img.vision.camera import Camera
 from img2img.vision.deviation import expected_covariance
 from img2img.vision.metrics import Floats
-from img2img.vision.pose import CORNERS, PoseFit, solve_pose
+from img2img.vision.pose import CORNERS, PoseFit, rough_pose, solve_pose
 from img2img.vision.rigid import quaternion
 from img2img.vision.schemas import SHIP8
 from img2img.vision.tracking import TRACKERS, Tracker
@@ -65,12 +65,19 @@ class Sighting:
     lasers: Lasers | None = None
 
 
-class Look(NamedTuple):
-    """A crop that was seen, what the network said of it, and what that tells."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corners:
+    """`points` (8, 2) in pixels of the picture, the `covariance` (8, 2, 2) of their errors, and
+    their `confidence` (8,)."""
 
-    crop: Crop
-    decoded: Arrays
-    sighting: Sighting
+    points: Floats
+    covariance: Floats
+    confidence: Floats
+
+    @property
+    def weights(self) -> dict[str, Floats]:
+        """What a pose weighs them with."""
+        return {"covariance": self.covariance, "confidence": self.confidence}
 
 
 class XWing(Task[ShipOptions, Sighting]):
@@ -227,33 +234,44 @@ class XWing(Task[ShipOptions, Sighting]):
         return self._seen(sample.image, camera_of(sample), run)
 
     def _seen(self, image: Image, camera: Camera, run: Run) -> Sighting:
-        *_, look = self.looks(image, camera, run)
-        return look.sighting
+        crop, decoded = self.closest_look(image, camera, run)
+        return self._sighting(decoded, crop, camera)
 
-    def looks(self, image: Image, camera: Camera, run: Run) -> Iterator[Look]:
-        """At the whole frame and what lies about it, then at where the ship was found, and so
-        on."""
+    def closest_look(self, image: Image, camera: Camera, run: Run) -> tuple[Crop, Arrays]:
+        """The last of several crops, and what the network said of it: the first is the frame and
+        what lies about it, the others lie round the ship as the one before showed it."""
+        size = self.options.image_size
         crop = first_crop(image)
-        for _ in range(self.options.looks):
-            decoded = run(crop.apply(image, self.options.image_size))
-            sighting = self._sighting(decoded, crop, camera)
-            yield Look(crop, decoded, sighting)
+        decoded = run(crop.apply(image, size))
+        for _ in range(self.options.looks - 1):
+            corners = self.corners(decoded, crop)
             # Corners that are far off would spoil the crop; a pose knows better where they are.
-            pose = sighting.fit.pose
-            points = sighting.points if pose is None else camera.project(CORNERS, pose)
+            pose = rough_pose(corners.points, camera, **corners.weights)
+            points = corners.points if pose is None else camera.project(CORNERS, pose)
             crop = near_crop(points, image) or crop
+            decoded = run(crop.apply(image, size))
+        return crop, decoded
 
-    def _sighting(self, decoded: Arrays, crop: Crop, camera: Camera) -> Sighting:
+    def corners(self, decoded: Arrays, crop: Crop) -> Corners:
+        """What the network said of a crop, in pixels of the picture."""
         peaks = self.coding.peaks(decoded)
         size = self.options.image_size
         spread = expected_covariance(peaks.covariance.astype(np.float64), self.options.deviation)
         back = np.linalg.inv(crop.matrix(size)[:, :2])
-        points = crop.to_picture(peaks.points, size)
-        confidence = calibrated(peaks.confidence, self.options.calibration)
-        fit = solve_pose(points, camera, covariance=back @ spread @ back.T, confidence=confidence)
+        return Corners(
+            points=crop.to_picture(peaks.points, size),
+            covariance=back @ spread @ back.T,
+            confidence=calibrated(peaks.confidence, self.options.calibration),
+        )
+
+    def _sighting(self, decoded: Arrays, crop: Crop, camera: Camera) -> Sighting:
+        corners = self.corners(decoded, crop)
+        fit = solve_pose(corners.points, camera, **corners.weights)
         if self.options.deviation:
             fit = replace(fit, covariance=fit.covariance * self.options.deviation[2] ** 2)
-        return Sighting(points=points, confidence=confidence, fit=fit, camera=camera)
+        return Sighting(
+            points=corners.points, confidence=corners.confidence, fit=fit, camera=camera
+        )
 
     def settle(self, network: Callable[[ShipOptions], Run], val: Dataset) -> ShipOptions:
         from img2img.tasks.pose_settling import settled_options

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from img2img.vision.camera import Camera
-from img2img.vision.pnp import LEAST_POINTS, Seen, best_pose, information, refined
+from img2img.vision.pnp import LEAST_POINTS, Seen, best_pose, information, refined, starts
 from img2img.vision.rigid import Floats, rotation_vector
 
 Bools = NDArray[np.bool_]
@@ -101,6 +101,25 @@ def solve_pose(
         return PoseFit(reason=f"{n_usable} points can be used; a pose needs {LEAST_POINTS}.")
     found, inliers = best_pose(seen)
     return _judged(seen, found, inliers, camera)
+
+
+def rough_pose(
+    points: Coordinates,
+    camera: Camera,
+    *,
+    covariance: Coordinates | None = None,
+    confidence: Coordinates | None = None,
+    model: Floats = CORNERS,
+) -> Floats | None:
+    """A pose (4, 4) in the world near most of the points, told fast and not judged; None where
+    there is none. Arguments as of `solve_pose`."""
+    seen = _seen(points, camera, covariance, confidence, model)
+    if seen.usable.sum() < LEAST_POINTS:
+        return None
+    poses = refined(seen, starts(seen, seen.usable), seen.usable, robust=True, n_steps=10)
+    if not len(poses) or not np.isfinite(seen.squares(poses[:1])[0, seen.usable]).all():
+        return None
+    return np.asarray(np.linalg.inv(camera.from_world) @ poses[0])
 
 
 def rotation_error_deg(one: Coordinates, other: Coordinates) -> Floats:

@@ -13,7 +13,7 @@ from img2img.data import images
 from img2img.data.check import CheckReport
 from img2img.data.check_points import check_points
 from img2img.errors import DataError
-from img2img.vision.schemas import KAGGLE15, NOSE, Schema
+from img2img.vision.schemas import KAGGLE15, NOSE, Schema, schema_of
 
 SIDE_PX = 128
 
@@ -200,6 +200,48 @@ def test_what_would_teach_nonsense_is_fatal(kind: str, tmp_path: Path) -> None:
     assert told in fatal[0].message
     assert fatal[0].kind == expected
     assert fatal[0].path == ""
+
+
+def own_schema(folder: Path, names: Sequence[str], first: int) -> Schema:
+    """The 15 points under other names, each pair beginning with its right (0) or left (1) point."""
+    pairs = [[names[pair[first]], names[pair[1 - first]]] for pair in KAGGLE15.pairs]
+    folder.mkdir(exist_ok=True)
+    (folder / "mine.toml").write_text(f"points = {[*names]}\npairs = {pairs}")
+    return schema_of(str(folder / "mine.toml"))
+
+
+@pytest.mark.parametrize("n", [24, 6])
+def test_pairs_of_ones_own_that_are_the_wrong_way_round(tmp_path: Path, n: int) -> None:
+    folder = write(tmp_path / "data", shapes(n))
+    unnamed = [f"p{index}" for index in range(15)]
+    for first, is_wrong in ((1, False), (0, True)):
+        report = check(folder, own_schema(tmp_path, unnamed, first))
+        assert report.fatal is is_wrong
+    assert "turn round each pair of the schema" in messages(report)
+    for first in (1, 0):
+        assert found(check(folder, own_schema(tmp_path, KAGGLE15.points, first))) == []
+
+
+def test_faces_that_cannot_be_cut_out_are_named(tmp_path: Path) -> None:
+    points = shapes(24)
+    points[3, 1:] = points[7] = np.nan
+    folder = write(tmp_path, points)
+    report = check(folder)
+    assert found(report) == [("missing", "3.png", True)]
+    assert "3.png has too few points to tell where its face is, and no box" in messages(report)
+    assert "1 without any point are passed over" in report.notes[0]
+    assert found(check_points(DataOptions(source=str(folder)), KAGGLE15, whole=True)) == []
+
+
+def test_a_face_that_is_listed_twice_is_named(tmp_path: Path) -> None:
+    points = shapes(24)
+    points[9] = points[4]
+    names = [f"{index}.png" for index in range(24)]
+    names[9] = "4.png"
+    names[11] = "10.png"  # another face in the picture
+    report = check(write(tmp_path, points, names))
+    assert found(report) == [("duplicate", "4.png#2", False)]
+    assert "4.png#2 has the same picture and points as 4.png#1" in messages(report)
 
 
 def test_few_faces_are_compared_by_their_sides_alone(tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 """The square cut out of a picture: its geometry, exactly invertible."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from img2img.data.crop import FILL, Crop, upright_angle
+from img2img.data.crop import FILL, Crop, fitted, upright_angle
 from img2img.data.synth.faces import Faces
-from img2img.vision.schemas import IBUG68, NOSE
+from img2img.errors import UsageError
+from img2img.vision.schemas import IBUG68, IMM58, KAGGLE15, NOSE, Schema, schema_of
 
 crops = st.builds(
     Crop,
@@ -92,6 +94,54 @@ def test_beyond_the_picture_it_is_black() -> None:
 def test_the_whole_picture_is_its_smallest_square() -> None:
     crop = Crop.whole(40, 100)
     assert (crop.x, crop.y, crop.side) == (49.5, 19.5, 100)
+
+
+OWN = "points = ['a', 'b', 'c']\n"
+RULES = "a = ['left_eye_0']\nb = ['right_eye_0']\nc = ['jaw_8']\n"
+
+
+def own_schema(folder: Path, text: str) -> Schema:
+    (folder / "mine.toml").write_text(text)
+    return schema_of(str(folder / "mine.toml"))
+
+
+def test_a_crop_for_other_points_lies_where_theirs_lies(tmp_path: Path) -> None:
+    """By faces that the mean face was not made of."""
+    mine = own_schema(tmp_path, f"{OWN}[from.ibug68]\n{RULES}")
+    faces = Faces(12, seed=3, size=256)
+    labels = [faces.sample(r, np.empty((0, 0, 3), np.uint8)).labels for r in faces.records]
+    for schema, off in ((KAGGLE15, 0.10), (mine, 0.12)):
+        differences = []
+        for one in labels:
+            points = np.asarray(one["points"], np.float64)
+            crop = Crop.of_points(points, IBUG68)
+            own = Crop.of_points(schema.derived(points, IBUG68), schema)
+            assert crop is not None
+            assert own is not None
+            for of, to, given, wanted in (
+                (IBUG68, schema, crop, own), (schema, IBUG68, own, crop),
+            ):  # fmt: skip
+                answer = fitted(given, of=of, to=to)
+                differences.append([
+                    np.hypot(answer.x - wanted.x, answer.y - wanted.y) / wanted.side,
+                    abs(np.log(answer.side / wanted.side)),
+                ])  # fmt: skip
+        assert np.median(differences, axis=0).max() < off
+
+
+def test_a_crop_stays_where_nothing_is_to_be_changed(tmp_path: Path) -> None:
+    crop = Crop(x=30.0, y=40.0, side=50.0, angle_rad=0.3)
+    mine = own_schema(tmp_path, OWN)
+    for of, to in ((IBUG68, IBUG68), (IBUG68, NOSE), (NOSE, KAGGLE15), (mine, mine), (mine, NOSE)):
+        assert fitted(crop, of=of, to=to) == crop
+    assert fitted(crop, of=IBUG68, to=IMM58) == crop
+    smaller = fitted(crop, of=IMM58, to=KAGGLE15)
+    assert smaller.side == pytest.approx(0.766 * 50, abs=0.1)
+    back = fitted(smaller, of=KAGGLE15, to=IMM58)
+    assert (back.x, back.y, back.side) == pytest.approx((crop.x, crop.y, crop.side))
+    for of, to in ((IBUG68, mine), (mine, IBUG68)):
+        with pytest.raises(UsageError, match=rf"a face of {to.name} .* those of {of.name}.*finder"):
+            fitted(crop, of=of, to=to)
 
 
 def test_moving_goes_along_the_crop() -> None:

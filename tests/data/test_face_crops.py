@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from img2img.data.augment_points import PointAugmenter, PointAugmentOptions, covered_up, projected
-from img2img.data.crop import Crop
-from img2img.data.faces import CONTEXT, DETAIL, FaceCrops, rough_box
+from img2img.data.crop import FILL, Crop
+from img2img.data.faces import CONTEXT, DETAIL, FaceCrops, face_crop, rough_box
 from img2img.data.sample import Dataset, Image, Record, Sample
 from img2img.data.synth.faces import Faces
 from img2img.errors import DataError
@@ -62,6 +62,23 @@ def test_points_lie_where_the_picture_shows_them() -> None:
     whole = FaceCrops(OneDot(with_box=False), NOSE, size=100, whole=True)[0]
     assert whole.image.shape == (100, 100, 3)
     np.testing.assert_allclose(whole.labels["points"][0], _dots(whole.image), atol=0.6)
+
+
+def test_a_box_says_more_than_few_points() -> None:
+    points = np.full((15, 2), np.nan)
+    points[:6] = [(118, 60), (82, 60), (110, 60), (126, 60), (90, 60), (74, 60)]
+    box = np.array([40.0, 30.0, 160.0, 181.0])
+    crop = face_crop({"points": points, "box": box}, KAGGLE15)
+    assert crop is not None
+    assert crop.side == pytest.approx(151 / FILL)
+    alone = face_crop({"points": points}, KAGGLE15)
+    assert alone is not None
+    assert alone.side == pytest.approx(52 / FILL)
+    points[6:8] = (120, 40), (140, 45)
+    most = face_crop({"points": points, "box": box}, KAGGLE15)
+    assert most is not None
+    assert most.side < 100
+    assert face_crop({"points": np.full((15, 2), np.nan)}, KAGGLE15) is None
 
 
 def test_a_face_that_nothing_locates_is_refused() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from img2img.data.face_groups import united_by_faces
 from img2img.data.sample import Dataset, Image, Record, Sample
 from img2img.data.synth.faces import Faces
-from img2img.vision.schemas import IBUG68
+from img2img.vision.schemas import IBUG68, NOSE
 
 
 class Twice(Dataset):
@@ -38,6 +38,20 @@ def test_a_copy_joins_its_original_and_all_of_its_group() -> None:
     united = united_by_faces(Twice(), IBUG68, groups)
     assert united[0] == united[1] == united[5]
     assert len({united[0], *united[2:5]}) == 4
+
+
+def test_a_single_point_is_looked_for_in_its_box() -> None:
+    faces = Twice()
+    own = faces.sample
+
+    def nose(record: Record, pixels: Image) -> Sample:
+        points = np.asarray(own(record, pixels).labels["points"])
+        labels = {"points": points[30:31], "box": np.array([*points.min(0), *points.max(0)])}
+        return Sample(id=record.id, group="", image=pixels, labels=labels)
+
+    faces.sample = nose  # type: ignore[method-assign]
+    united = united_by_faces(faces.subset([0, 1, 0]), NOSE, ["ann", "bob", "poster"])
+    assert united[0] == united[2] != united[1]
 
 
 def test_faces_without_points_stay_alone() -> None:

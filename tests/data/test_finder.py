@@ -67,6 +67,23 @@ def test_places_follow_a_large_picture_that_is_made_smaller() -> None:
     assert sample.labels["reach"].tolist() == [finder.ONE_REACH]
 
 
+def test_what_is_measured_keeps_its_size(tmp_path: Path) -> None:
+    points = face(300, 200, 136)
+    pictures = Pictures([Record(id="a", digest="a", height=600, width=1000)], {"a": points})
+    splits = Splits(name="", parts=dict.fromkeys(("train", "val", "test"), pictures), stated=True,
+                    whole=pictures)  # fmt: skip
+    found = finder.labelled_splits(splits, SCHEMA, complete=True)
+    longest = {name: part.records[0].width for name, part in found.parts.items()}
+    assert longest == {"train": finder.LONGEST, "val": 1000, "test": 1000}
+    sample = found.whole[0]
+    assert sample.image.shape == (600, 1000, 3)
+    np.testing.assert_allclose(sample.labels["places"], [[300, 200, 200, 0]], atol=0.1)
+    images.write(tmp_path / "0.png", np.zeros((20, 600, 3), np.uint8))
+    empty = finder.pictures_without_faces(tmp_path, DataOptions(val_share=0, test_share=0))
+    assert empty.parts["train"][0].image.shape[1] == finder.LONGEST
+    assert empty.whole[0].image.shape == (20, 600, 3)
+
+
 def test_faces_of_one_picture_are_one_sample_whose_labels_are_complete() -> None:
     points = {"a#1": face(300, 200, 100), "b": face(500, 300, 90), "a#2": face(700, 300, 80)}
     samples = placed(points, {"a#1": "a.jpg", "a#2": "a.jpg", "b": "b.jpg"})

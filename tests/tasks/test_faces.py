@@ -11,7 +11,7 @@ from img2img.data import images
 from img2img.data.crop import Crop, Proposal
 from img2img.data.finder import place_of
 from img2img.data.sample import Image, Sample
-from img2img.errors import DataError
+from img2img.errors import DataError, UsageError
 from img2img.registry import load_task
 from img2img.tasks.base import Arrays
 from img2img.tasks.faces import STRIDE, FaceOptions, Faces
@@ -127,6 +127,39 @@ def test_json_tells_where_faces_are() -> None:
     np.testing.assert_allclose(face["box"], [50 - half, 40 - half, 50 + half, 40 + half])
     assert (face["score"], face["centre"], face["side"]) == (0.75, [50, 40], 20)
     assert face["angle_deg"] == pytest.approx(45)
+
+
+def test_a_row_of_the_table_is_a_proposal() -> None:
+    task = Faces(FaceOptions())
+    crop = Crop(x=50.0, y=40.0, side=20.0, angle_rad=np.pi / 4)
+    proposals = [Proposal(crop=crop, score=0.75), Proposal(crop=FACES[1], score=0.7)]
+    first, second = task.rows(proposals)
+    assert tuple(first) == task.columns == ("x", "y", "side", "angle_deg", "score")
+    assert [*first.values()] == pytest.approx([50, 40, 20, 45, 0.75])
+    assert second["x"] == FACES[1].x
+    assert task.rows([]) == []
+
+
+def test_faces_are_proposed_in_the_size_that_keypoints_want() -> None:
+    image = photo(300, 400, (Crop(x=200.0, y=150.0, side=120.0),))
+    task = Faces(FaceOptions())
+    (own,) = task.answer(image, Synthetic())
+    task.ask({"crops_of": "kaggle15"})
+    (asked,) = task.answer(image, Synthetic())
+    assert asked.score == own.score
+    assert asked.crop.side == pytest.approx(0.766 * own.crop.side, rel=0.01)
+    assert asked.crop.y < own.crop.y - 0.05 * own.crop.side
+    (measured,) = task.answer_sample(sample(image, ()), Synthetic())
+    assert measured == own, "labels are in its own size"
+
+
+def test_keypoints_of_unknown_size_are_refused_before_any_picture(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('points = ["a", "b"]')
+    options = FaceOptions(schema=str(tmp_path / "mine.toml"))
+    (tmp_path / "mine.toml").unlink()
+    with pytest.raises(UsageError, match="a face of mine is beside those of ibug68"):
+        Faces(FaceOptions()).ask({"crops_of": options.schema})
+    Faces(options).ask({"crops_of": options.schema})
 
 
 def pictures(folder: Path, n: int) -> None:

@@ -13,6 +13,7 @@ from img2img.vision.pose import (
     add,
     box_diameter,
     rotation_error_deg,
+    rough_pose,
     solve_pose,
     translation_error,
 )
@@ -293,3 +294,18 @@ def test_dots_on_real_frames_are_the_box_in_the_stated_world(name: str) -> None:
     assert fit.reprojection_px < 0.5
     assert abs(fit.pose[2, 3]) < 0.02
     assert np.abs(fit.pose[:2, 3]).max() < 0.47
+
+
+def test_a_rough_pose_stays_near_where_a_point_is_far_off() -> None:
+    camera = Camera.default(256, 256)
+    rng = np.random.default_rng(0)
+    turned = []
+    for _ in range(40):
+        truth = pose_of(rotation(rng.normal(size=3)), np.r_[rng.uniform(-0.3, 0.3, 2), 0])
+        points = camera.project(CORNERS, truth) + rng.normal(0, 1, (8, 2))
+        points[rng.integers(8)] += 25
+        found = rough_pose(points, camera)
+        assert found is not None
+        turned.append(float(rotation_error_deg(found, truth)))
+    assert np.median(turned) < 5
+    assert rough_pose(np.full((8, 2), np.nan), camera) is None

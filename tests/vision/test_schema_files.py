@@ -49,6 +49,34 @@ def test_a_file_says_all_that_a_schema_is(tmp_path: Path) -> None:
     assert schema.exact(IBUG68).tolist() == [False, False, True]
 
 
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("left_eye", "right_eye"),
+        ("upright_left", "upright_right"),
+        ("LeftEye", "RightEye"),
+        ("left_eye_right_corner", "right_eye_left_corner"),
+        ("left_upright", "right_upright"),
+    ],
+)
+def test_names_tell_the_sides_of_a_pair(tmp_path: Path, left: str, right: str) -> None:
+    """A pair that is written the wrong way round would turn every face upside down."""
+    for pair in ((left, right), (right, left)):
+        text = f"points = {[right, left]}\npairs = [{[*pair]}]"
+        assert read(tmp_path, text).pairs == ((0, 1),)
+
+
+def test_pairs_without_sides_in_their_names_stay_as_they_are_written(tmp_path: Path) -> None:
+    for pair, read_as in ((["a", "b"], (1, 0)), (["b", "a"], (0, 1)), (["bright", "cleft"], (3, 2))):
+        text = f'points = ["a", "b", "bright", "cleft"]\npairs = [{pair}]'
+        assert read(tmp_path, text).pairs == (read_as,)
+
+
+def test_a_normaliser_may_end_in_a_word_that_is_taken(tmp_path: Path) -> None:
+    text = 'points = ["a", "b"]\nnormalisers."my box_diagonal" = [["a"], ["b"]]'
+    assert "my box_diagonal" in read(tmp_path, text).normalisers
+
+
 def test_only_the_points_are_needed(tmp_path: Path) -> None:
     schema = read(tmp_path, 'name = "two"\npoints = ["a", "b"]')
     assert schema.name == "two"

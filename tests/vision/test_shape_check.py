@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from faces15 import faces, turned
 
+from img2img.data.crop import upright_angle
 from img2img.vision.schemas import KAGGLE15, Schema
 from img2img.vision.shape_check import compare_shapes, mirrored_sides
 
@@ -75,12 +76,13 @@ def test_too_few_faces_tell_nothing(points: np.ndarray) -> None:
     assert compare_shapes(points, KAGGLE15) is None
 
 
-def test_sides_go_by_names_where_there_are_some() -> None:
+def test_sides_are_those_that_crops_go_by() -> None:
     right, left = (10.0, 0.0), (50.0, 0.0)
     pair = np.array([[left, right]])
-    own = Schema(name="eyes", points=("left_eye", "right_eye"), pairs=((0, 1),))
+    own = Schema(name="eyes", points=("a", "b"), pairs=((1, 0),))
     assert mirrored_sides(pair, own).tolist() == [1]
     assert mirrored_sides(pair[:, ::-1], own).tolist() == [-1]
-    unnamed = Schema(name="eyes", points=("a", "b"), pairs=((0, 1),))
-    assert mirrored_sides(pair, unnamed).tolist() == [-1]
+    turned = Schema(name="eyes", points=("left_eye", "right_eye"), pairs=((0, 1),))
+    assert mirrored_sides(pair, turned).tolist() == [-1]
+    assert abs(upright_angle(pair[0], turned)) == pytest.approx(np.pi)
     assert mirrored_sides(np.full((1, 2, 2), np.nan), own).tolist() == [0]

@@ -255,10 +255,36 @@ def test_two_kinds_of_files_beside_pictures_are_refused(tmp_path: Path) -> None:
     assert "several kinds of labels, a.pts and b.asf" in refusal(tmp_path)
 
 
-def test_a_list_is_read_where_pts_files_lie_too(tmp_path: Path) -> None:
+def test_a_list_beside_pts_files_is_in_doubt(tmp_path: Path) -> None:
     write_pts(tmp_path, "a")
     write_csv(tmp_path, ["b.png"])
-    assert find_points(tmp_path).format == "file-name CSV"
+    assert "several kinds of labels, keypoints.csv and a.pts" in refusal(tmp_path)
+    assert find_points(tmp_path / "keypoints.csv").format == "file-name CSV"
+
+
+@pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_other_signs_between_cells_are_named(tmp_path: Path, sign: str, name: str) -> None:
+    source = write_csv(tmp_path, ["a.png"])
+    text = source.read_text()
+    for changed in (text.replace(",", sign), text.replace(",", sign).replace(".", ",")):
+        source.write_text(changed.replace("a,png", "a.png"))
+        for path in (source, tmp_path):
+            assert f"keypoints.csv seems to have {name} between its cells" in refusal(path)
+    source.write_text(f"nose_tip_x{sign}nose_tip_y{sign}Image\n")
+    assert f"keypoints.csv seems to have {name} between its cells" in refusal(source)
+
+
+def test_faces_without_any_point_are_passed_over_and_counted(tmp_path: Path) -> None:
+    source = write_csv(tmp_path, ["a.png", "b.png", "c.png"])
+    first, a, b, c = source.read_text().splitlines()
+    empty = "b.png" + "," * b.count(",")
+    source.write_text("\n".join([first, a, empty, c]))
+    found = find_points(source)
+    assert found.n_bare == 1
+    assert "2 faces with 2 points each; 1 without any point are passed over" in found.described()
+    assert [record.id for record in divided(source, **WHOLE).whole.records] == ["a.png", "c.png"]
+    source.write_text("\n".join([first, empty]))
+    assert "has no labelled point" in refusal(source)
 
 
 def test_a_linked_folder_is_read_once(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def test_a_point_of_two_empty_cells_is_missing(tmp_path: Path) -> None:
         ("1,2,3,4", "1,2,3", "row 2: it has 4 columns instead of 5"),
         ("1,2,3,4", "1,2,3,4,5,6", "row 2: it has 7 columns instead of 5"),
         ("9,10", "9,ten", "row 3, point 1: 'ten' is no number"),
+        ("9,10", "9,1e39", "row 3, point 1: '1e39' is too large for a coordinate"),
         ("9,10", "nan,nan", "row 3, point 1: 'nan' is no number"),
         ("9,10", "9,", "row 3, point 1: a point has x or y alone"),
         ("a.jpg", "c.jpg", "row 3: the picture 'c.jpg' lies neither beside"),
