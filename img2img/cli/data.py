@@ -39,6 +39,7 @@ def make(
     ] = None,
     size: Annotated[int, typer.Option(min=1, metavar="PX", help="Side (pixels).")] = 256,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the pictures.")] = 0,
+    set_: Set = None,
     quiet: Quiet = False,
 ) -> None:
     """Write the task's generated data as files, ready for --data.
@@ -49,7 +50,7 @@ def make(
     from img2img.cli.console import progress_bar
     from img2img.errors import InputError, UsageError
 
-    adapter = _adapter(task, [])[0]
+    adapter = _adapter(task, set_ or [])[0]
     folder = out or Path("data") / task
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise UsageError(f"--out {folder} is not empty: choose another folder.")

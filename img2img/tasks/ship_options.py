@@ -57,10 +57,10 @@ class ShipAugmentOptions(PointAugmentOptions):
     perspective: float = redefined("perspective", 0.01, PointAugmentOptions)
     occlusion: float = redefined("occlusion", 0.1, PointAugmentOptions)
     wide: float = option(
-        0.35, "Share of samples seen as the first look sees them.", low=0.0, high=1.0
+        0.12, "Share of samples seen as the first look sees them.", low=0.0, high=1.0
     )
     turned: float = option(
-        0.3, "Share of the other samples that are turned by any angle.", low=0.0, high=1.0
+        0.6, "Share of the other samples that are turned by any angle.", low=0.0, high=1.0
     )
 
 

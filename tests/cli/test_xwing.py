@@ -45,6 +45,15 @@ def test_made_frames_have_the_original_format(place: Path) -> None:
     assert done.code == 0, done.err
 
 
+def test_flights_can_be_made(tmp_path: Path) -> None:
+    done = img2img("data", "make", "xwing", "--n", 3, "--size", 32, "--set", "task.flight=true",
+                   "--out", "flight", cwd=tmp_path)  # fmt: skip
+    assert done.code == 0, done.err
+    poses = [np.array(json.loads((tmp_path / f"flight/train/{i}_mat.json").read_text()))
+             for i in range(3)]  # fmt: skip
+    assert np.abs(poses[1] - poses[0]).max() < 0.1
+
+
 def test_json_keeps_the_contract(place: Path) -> None:
     done = img2img("predict", "xwing", "frames/train", "--weights", "run", "--json", cwd=place)
     assert done.code == 0, done.err

@@ -67,8 +67,9 @@ def test_names_tell_the_sides_of_a_pair(tmp_path: Path, left: str, right: str) -
 
 
 def test_pairs_without_sides_in_their_names_stay_as_they_are_written(tmp_path: Path) -> None:
-    for pair, read_as in ((["a", "b"], (1, 0)), (["b", "a"], (0, 1)), (["bright", "cleft"], (3, 2))):
-        text = f'points = ["a", "b", "bright", "cleft"]\npairs = [{pair}]'
+    written = {("a", "b"): (1, 0), ("b", "a"): (0, 1), ("bright", "cleft"): (3, 2)}
+    for pair, read_as in written.items():
+        text = f'points = ["a", "b", "bright", "cleft"]\npairs = [{[*pair]}]'
         assert read(tmp_path, text).pairs == (read_as,)
 
 
