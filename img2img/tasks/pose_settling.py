@@ -10,6 +10,7 @@ import numpy as np
 
 from img2img.data.sample import Dataset, Sample
 from img2img.tasks.base import Run
+from img2img.tasks.corner_finder import first_crop, near_crop
 from img2img.tasks.point_coding import choose_decoder
 from img2img.vision.calibration import fit_calibration
 from img2img.vision.deviation import fit_deviation, rotation_scale
@@ -50,8 +51,6 @@ def settled_options(task: XWing, network: Network, val: Dataset) -> ShipOptions:
 def _maps(task: XWing, run: Run, frames: Sequence[Sample]) -> Iterator[tuple[Maps, Floats, float]]:
     """Heatmaps of each frame, seen close to the ship, the truth on them in pixels of the network's
     picture, and the frame's longer side there."""
-    from img2img.tasks.xwing import first_crop, near_crop
-
     size = task.options.image_size
     for frame in frames:
         truth = np.asarray(frame.labels["points"], np.float64)
@@ -67,8 +66,8 @@ def _with_calibration(task: XWing, run: Run, frames: Sequence[Sample]) -> ShipOp
     errors, widths, sure, hit = [], [], [], []
     for frame in frames:
         truth = np.asarray(frame.labels["points"], np.float64)
-        crop, decoded = task.closest_look(frame.image, camera_of(frame), run)
-        peaks, seen = task.coding.peaks(decoded), task.corners(decoded, crop)
+        crop, decoded = task.finder.closest_look(frame.image, camera_of(frame), run)
+        peaks, seen = task.coding.peaks(decoded), task.finder.corners(decoded, crop)
         errors.append(peaks.points - crop.to_canvas(truth, task.options.image_size))
         widths.append(np.sqrt(np.trace(peaks.covariance, axis1=1, axis2=2) / 2))
         far = np.linalg.norm(seen.points - truth, axis=1) / max(frame.image.shape)

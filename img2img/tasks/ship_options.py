@@ -20,8 +20,12 @@ class ShipOptions(PointOptions):
         unit="pixels", low=8, high=1024, panel="Data",
     )  # fmt: skip
     looks: int = option(
-        3, "How often a frame is looked at: first as a whole, then close to the ship.", low=1,
-        high=8,
+        3, "How often a frame is looked at: as a whole, then close to the ship under several "
+        "angles, then upright.", low=1, high=8,
+    )  # fmt: skip
+    angles: int = option(
+        8, "Angles under which the second look sees the ship, of which the surest counts.", low=1,
+        high=64,
     )  # fmt: skip
     camera: str | None = option(
         None, "Camera file of the data, instead of the camera_info.json of each folder.", local=True
@@ -51,16 +55,16 @@ class ShipAugmentOptions(PointAugmentOptions):
     noise: float = redefined("noise", 0.1)
     compression: float = redefined("compression", 0.1)
     shadow: float = redefined("shadow", 0.05)
-    rotation_deg: float = redefined("rotation_deg", 12.0, PointAugmentOptions)
-    shift: float = redefined("shift", 0.04, PointAugmentOptions)
+    rotation_deg: float = redefined("rotation_deg", 15.0, PointAugmentOptions)
+    shift: float = redefined("shift", 0.06, PointAugmentOptions)
     aspect: float = redefined("aspect", 0.02, PointAugmentOptions)
     perspective: float = redefined("perspective", 0.01, PointAugmentOptions)
     occlusion: float = redefined("occlusion", 0.1, PointAugmentOptions)
     wide: float = option(
-        0.12, "Share of samples seen as the first look sees them.", low=0.0, high=1.0
+        0.1, "Share of samples seen as the first look sees them.", low=0.0, high=1.0
     )
     turned: float = option(
-        0.6, "Share of the other samples that are turned by any angle.", low=0.0, high=1.0
+        0.2, "Share of the other samples that are turned by any angle.", low=0.0, high=1.0
     )
 
 

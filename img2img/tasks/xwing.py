@@ -16,18 +16,16 @@ from img2img.data.augment_points import PointAugmenter
 from img2img.data.crop import Crop
 from img2img.data.sample import Dataset, Image, Sample, Splits
 from img2img.data.split import refuse_folds
-from img2img.data.synth.ship_lasers import Lasers
 from img2img.data.view import View
 from img2img.errors import DataError, InputError
 from img2img.tasks.base import Arrays, Best, Curve, Run, Task
+from img2img.tasks.corner_finder import CornerFinder, first_crop, near_crop
 from img2img.tasks.point_coding import PointCoding
 from img2img.tasks.ship_options import ShipAugmentOptions, ShipOptions, ShipQuestions
 from img2img.vision import pose_metrics as measures
-from img2img.vision.calibration import calibrated
 from img2img.vision.camera import Camera
-from img2img.vision.deviation import expected_covariance
 from img2img.vision.metrics import Floats
-from img2img.vision.pose import CORNERS, PoseFit, rough_pose, solve_pose
+from img2img.vision.pose import PoseFit, solve_pose
 from img2img.vision.rigid import quaternion
 from img2img.vision.schemas import SHIP8
 from img2img.vision.tracking import TRACKERS, Tracker
@@ -37,10 +35,9 @@ if TYPE_CHECKING:
 
     from img2img.data.check import CheckReport
     from img2img.data.synth.generated import Generated
+    from img2img.data.synth.ship_lasers import Lasers
     from img2img.models.network import Head
 
-WIDER = 1.5
-"""Side of what the first look sees, in longer sides of the frame: corners outside are on it."""
 _POSE_COLUMNS = (
     "qw", "qx", "qy", "qz", "tx", "ty", "tz", "rotation_deviation_deg", "translation_deviation",
     "ambiguous", "bridged",
@@ -65,21 +62,6 @@ class Sighting:
     lasers: Lasers | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Corners:
-    """`points` (8, 2) in pixels of the picture, the `covariance` (8, 2, 2) of their errors, and
-    their `confidence` (8,)."""
-
-    points: Floats
-    covariance: Floats
-    confidence: Floats
-
-    @property
-    def weights(self) -> dict[str, Floats]:
-        """What a pose weighs them with."""
-        return {"covariance": self.covariance, "confidence": self.confidence}
-
-
 class XWing(Task[ShipOptions, Sighting]):
     """The pose of a spaceship, by heatmaps of the corners of its box."""
 
@@ -101,7 +83,9 @@ class XWing(Task[ShipOptions, Sighting]):
         super().__init__(options, groups)
         self.coding = PointCoding(options, len(SHIP8), SHIP8.regions)
         self.result_outputs = self.coding.needed
-        self._flights: dict[str, tuple[Tracker, Lasers]] = {}
+        self.finder = CornerFinder(options, self.coding)
+        self._trackers: dict[str, Tracker] = {}
+        self._lasers: dict[str, Lasers] = {}
 
     @classmethod
     def defaults_for(
@@ -234,38 +218,11 @@ class XWing(Task[ShipOptions, Sighting]):
         return self._seen(sample.image, camera_of(sample), run)
 
     def _seen(self, image: Image, camera: Camera, run: Run) -> Sighting:
-        crop, decoded = self.closest_look(image, camera, run)
+        crop, decoded = self.finder.closest_look(image, camera, run)
         return self._sighting(decoded, crop, camera)
 
-    def closest_look(self, image: Image, camera: Camera, run: Run) -> tuple[Crop, Arrays]:
-        """The last of several crops, and what the network said of it: the first is the frame and
-        what lies about it, the others lie round the ship as the one before showed it."""
-        size = self.options.image_size
-        crop = first_crop(image)
-        decoded = run(crop.apply(image, size))
-        for _ in range(self.options.looks - 1):
-            corners = self.corners(decoded, crop)
-            # Corners that are far off would spoil the crop; a pose knows better where they are.
-            pose = rough_pose(corners.points, camera, **corners.weights)
-            points = corners.points if pose is None else camera.project(CORNERS, pose)
-            crop = near_crop(points, image) or crop
-            decoded = run(crop.apply(image, size))
-        return crop, decoded
-
-    def corners(self, decoded: Arrays, crop: Crop) -> Corners:
-        """What the network said of a crop, in pixels of the picture."""
-        peaks = self.coding.peaks(decoded)
-        size = self.options.image_size
-        spread = expected_covariance(peaks.covariance.astype(np.float64), self.options.deviation)
-        back = np.linalg.inv(crop.matrix(size)[:, :2])
-        return Corners(
-            points=crop.to_picture(peaks.points, size),
-            covariance=back @ spread @ back.T,
-            confidence=calibrated(peaks.confidence, self.options.calibration),
-        )
-
     def _sighting(self, decoded: Arrays, crop: Crop, camera: Camera) -> Sighting:
-        corners = self.corners(decoded, crop)
+        corners = self.finder.corners(decoded, crop)
         fit = solve_pose(corners.points, camera, **corners.weights)
         if self.options.deviation:
             fit = replace(fit, covariance=fit.covariance * self.options.deviation[2] ** 2)
@@ -290,21 +247,24 @@ class XWing(Task[ShipOptions, Sighting]):
         chosen = self.asked.smooth
         if chosen == "auto":
             chosen = "filter" if is_video else "none"
-        if sequence not in self._flights:
-            self._flights[sequence] = TRACKERS[chosen](), Lasers()
-        tracker, lasers = self._flights[sequence]
+        tracker = self._trackers.setdefault(sequence, TRACKERS[chosen]())
         fit = PoseFit(reason="the picture cannot be read.") if result is None else result.fit
         pose = tracker.update(fit.pose, None if fit.pose is None else fit.covariance)
-        if self.asked.lasers:
-            lasers.step(pose)
-        if result is None:
-            return None
-        if pose is not fit.pose:
+        if result is not None and pose is not fit.pose:
             covariance = getattr(tracker, "covariance", fit.covariance)
             is_bridged = fit.pose is None
             fit = replace(fit, pose=pose, covariance=covariance, reason=None)
             result = replace(result, fit=fit, is_bridged=is_bridged)
-        return replace(result, lasers=copy(lasers)) if self.asked.lasers else result
+        return self._with_lasers(sequence, result, pose) if self.asked.lasers else result
+
+    def _with_lasers(
+        self, sequence: str, result: Sighting | None, pose: Floats | None
+    ) -> Sighting | None:
+        from img2img.data.synth.ship_lasers import Lasers
+
+        lasers = self._lasers.setdefault(sequence, Lasers())
+        lasers.step(pose)
+        return None if result is None else replace(result, lasers=copy(lasers))
 
     def picture(self, result: Sighting) -> None:
         return None
@@ -375,25 +335,6 @@ class XWing(Task[ShipOptions, Sighting]):
         points = np.asarray(sample.labels["points"], np.float64)
         fit = PoseFit(pose=np.asarray(sample.labels["pose"], np.float64))
         return Sighting(points=points, confidence=np.ones(8), fit=fit, camera=camera_of(sample))
-
-
-def first_crop(image: Image) -> Crop:
-    """The frame and what lies about it."""
-    whole = Crop.whole(*image.shape[:2])
-    return replace(whole, side=whole.side * WIDER)
-
-
-def near_crop(points: Floats, image: Image) -> Crop | None:
-    """A crop about corners (8, 2), if a part of the frame is in it and its size is one that a ship
-    can have."""
-    crop = Crop.of_points(points, SHIP8)
-    height, width = image.shape[:2]
-    side = max(height, width)
-    if crop is None or not 0.04 * side < crop.side < 4 * side:
-        return None
-    half = crop.side / 2
-    inside = -half < crop.x < width + half and -half < crop.y < height + half
-    return crop if inside else None
 
 
 def camera_of(sample: Sample) -> Camera:

@@ -14,9 +14,10 @@ from img2img.data.sample import Image, Sample
 from img2img.data.synth.ship import Flight, Ships
 from img2img.errors import DataError, InputError, UsageError
 from img2img.tasks.base import Arrays
+from img2img.tasks.corner_finder import first_crop, near_crop
 from img2img.tasks.pose_settling import settled_options
 from img2img.tasks.ship_options import ShipOptions
-from img2img.tasks.xwing import Sighting, XWing, camera_of, first_crop, near_crop
+from img2img.tasks.xwing import Sighting, XWing, camera_of
 from img2img.vision.camera import Camera
 from img2img.vision.pose import PoseFit, rotation_error_deg
 from img2img.vision.schemas import SHIP8
@@ -62,7 +63,7 @@ FRAMES = frames()
 
 
 def task(**options: Any) -> XWing:
-    return XWing(ShipOptions(image_size=256, **options))
+    return XWing(ShipOptions(**{"image_size": 256, "angles": 2, **options}))
 
 
 def error_deg(sighting: Sighting, sample: Sample) -> float:
