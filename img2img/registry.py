@@ -19,11 +19,14 @@ TASKS = {
     "keypoints": "img2img.tasks.keypoints:Keypoints",
     "faces": "img2img.tasks.faces:Faces",
     "xwing": "img2img.tasks.xwing:XWing",
+    "translate": "img2img.tasks.translate:Translate",
 }
 MODELS = {
     "filternet": "img2img.models.filternet:FilterNet",
     "autoencoder": "img2img.models.autoencoder:Autoencoder",
     "unet": "img2img.models.unet:UNet",
+    "resunet": "img2img.models.resunet:ResUNet",
+    "pix2pix": "img2img.models.pix2pix:Pix2Pix",
     "regressor": "img2img.models.regressor:Regressor",
 }
 

@@ -1,5 +1,6 @@
 """`img2img data make`, `check` and `preview`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ from img2img.cli.options import Data, JsonOut, Quiet, TaskName
 
 if TYPE_CHECKING:
     from img2img.config import Config
+    from img2img.data.sample import Dataset, Splits
     from img2img.tasks.base import Task
 
 app = typer.Typer(help="Make, check and look at data.", no_args_is_help=True)
@@ -29,32 +31,57 @@ def make(
             "--n",
             min=1,
             metavar="N",
-            help="Training samples; val and test get an eighth of that each.",
-            show_default="as many as a training generates",
+            help="Training samples; val and test get an eighth of that each; of --data, at most.",
+            show_default="as many as a training generates, or as there are in --data",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Pictures to make the data of; left out: they are generated."),
+    ] = None,
+    filter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="translate: what makes the inputs, noise, blur, grey or edges (task.filter).",
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="An empty or new folder.", show_default="data/TASK"),
     ] = None,
-    size: Annotated[int, typer.Option(min=1, metavar="PX", help="Side (pixels).")] = 256,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the pictures.")] = 0,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="PX",
+            help="Side of generated pictures (pixels); those of --data keep theirs.",
+            show_default="256",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of generated pictures.")] = 0,
     set_: Set = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write the task's generated data as files, ready for --data.
+    """Write the task's generated data, or samples of --data, as files, ready for --data.
 
     Exit codes: 0 done, 1 a file cannot be written, 2 a wrong option or a folder that is not
-    empty, 3 the task generates no data.
+    empty, 3 unusable data, or the task generates none.
     """
     from img2img.cli.console import progress_bar
     from img2img.errors import InputError, UsageError
 
-    adapter = _adapter(task, set_ or [])[0]
+    sets = [*(set_ or []), *([f"task.filter={filter}"] if filter else [])]
+    adapter, config = _adapter(task, sets, data=data)
     folder = out or Path("data") / task
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise UsageError(f"--out {folder} is not empty: choose another folder.")
-    parts = adapter.generate(n or adapter.n_generated, size=size, seed=seed)
+    if data is None:
+        parts = adapter.generate(n or adapter.n_generated, size=size or 256, seed=seed)
+    elif size is not None:
+        raise UsageError("--size is of generated pictures: those of --data keep theirs.")
+    else:
+        parts = _first(adapter.splits(config.data), n)
     total = sum(map(len, parts.values()))
     with progress_bar("drawing", total, quiet=quiet) as advance:
         for part, samples in parts.items():
@@ -145,6 +172,17 @@ def preview(
         raise InputError(f"{out} cannot be written: {error.strerror}.") from None
     write(out, grid(shown, min(4, len(shown))))
     print(out)
+
+
+def _first(splits: "Splits", n: int | None) -> "Mapping[str, Dataset]":
+    """{part: samples}: up to `n` of train, and an eighth of that of each other part."""
+    if n is None:
+        return splits.parts
+    limits = {"train": n}
+    return {
+        part: samples.subset(range(min(len(samples), limits.get(part, max(1, n // 8)))))
+        for part, samples in splits.parts.items()
+    }
 
 
 def _adapter(

@@ -35,6 +35,13 @@ def export(
     fp16: Annotated[
         bool, typer.Option("--fp16", help="Store weights in fp16: half the size, same arithmetic.")
     ] = False,
+    int8_weights: Annotated[
+        bool,
+        typer.Option(
+            "--int8-weights",
+            help="Store weights in int8, a scale a channel: a quarter of the size.",
+        ),
+    ] = False,
     data: Data = None,
     n_calibration: Annotated[
         int, typer.Option(min=1, metavar="N", help="Training samples that --int8 calibrates on.")
@@ -67,8 +74,10 @@ def export(
 
     if out.suffix not in (".onnx", ".safetensors") or out.is_dir():
         raise UsageError(f"--out {out} is no .onnx file's name: write for example {task}.onnx.")
-    if int8 and (fp16 or out.suffix != ".onnx"):
-        raise UsageError("--int8 makes an .onnx of its own: leave out --fp16, and name an .onnx.")
+    if int8 + fp16 + int8_weights > 1:
+        raise UsageError("choose one of --int8, --int8-weights and --fp16.")
+    if out.suffix != ".onnx" and (int8 or int8_weights):
+        raise UsageError("only an .onnx can hold int8: name one with --out, or take --fp16.")
     network, card = _loaded(task, weights)
     if out.suffix == ".safetensors":
         _write_weights(network, card, out, fp16=fp16)
@@ -81,8 +90,8 @@ def export(
         with TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
             pictures = _calibration(adapter, splits, n_calibration) if int8 else None
             file, verdict = _gated(
-                adapter, network, card, splits, folder=Path(folder), pictures=pictures, fp16=fp16,
-                tolerance=tolerance,
+                adapter, network, card, splits, folder=Path(folder), pictures=pictures,
+                stored="int8" if int8_weights else "fp16" if fp16 else "fp32", tolerance=tolerance,
             )  # fmt: skip
             file.replace(out)
     except OSError as error:
@@ -112,10 +121,10 @@ def _loaded(task: str, weights: str | None) -> "tuple[Network, Card]":
 
 def _gated(
     adapter: "Task[Any, Any]", network: "Network", card: "Card", splits: "Splits", *,
-    folder: Path, pictures: "list[Image] | None", fp16: bool, tolerance: float,
+    folder: Path, pictures: "list[Image] | None", stored: str, tolerance: float,
 ) -> "tuple[Path, Verdict]":  # fmt: skip
     """An exported file in `folder` that passed the gate, and what it measured there."""
-    from img2img.inference.compression import export_fp16, export_int8
+    from img2img.inference.compression import export_fp16, export_int8, export_int8_weights
     from img2img.inference.export import export_onnx, gate
     from img2img.inference.session import OnnxSession
     from img2img.inference.torch_session import TorchSession, pick_device
@@ -125,9 +134,9 @@ def _gated(
     if pictures is not None:
         source, file = file, folder / "int8.onnx"
         export_int8(source, card, file, pictures)
-    elif fp16:
-        source, file = file, folder / "fp16.onnx"
-        export_fp16(source, card, file)
+    elif stored != "fp32":
+        source, file = file, folder / f"{stored}.onnx"
+        (export_fp16 if stored == "fp16" else export_int8_weights)(source, card, file)
     samples = _spread(splits.parts.get("val") or splits.pick(None)[1], _N_GATE)
     reference = TorchSession(network, pick_device("cpu"), card, name="torch")
     exported = OnnxSession(file, name=file.name)

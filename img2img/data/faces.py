@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from img2img.data.crop import Crop
 from img2img.data.sample import Dataset, Image, Record, Sample
 from img2img.errors import DataError
-from img2img.vision.schemas import Schema
+from img2img.vision.schemas import SCHEMAS, Schema
 
 CONTEXT = 1.6
 """Side of the part that is cut out, in sides of the crop that the network looks at."""
@@ -75,7 +75,13 @@ class FaceCrops(Dataset):
         )
 
     def _labels(self, record: Record) -> Any:
-        return self._pictures.sample(record, np.empty((0, 0, 3), np.uint8)).labels
+        labels = self._pictures.sample(record, np.empty((0, 0, 3), np.uint8)).labels
+        points = np.asarray(labels["points"])
+        if len(points) == len(self._schema):
+            return labels
+        # Drawn faces have 68 points, whatever is learned.
+        source = next(one for one in SCHEMAS.values() if len(one) == len(points))
+        return {**labels, "points": self._schema.derived(points, source)}
 
     def _part(self, record: Record) -> Crop:
         if self._whole:

@@ -28,6 +28,7 @@ def attach(task: Task[Any, Any], open_weights: Callable[[str, str | None], Sessi
         return
     session = open_weights(task.companion, task.companion_weights)
     companion = task_of(session.card, task.companion)
+    companion.ask(task.companion_questions)
     task.first_look = Predictor(companion, session, outputs=companion.result_outputs).run
 
 

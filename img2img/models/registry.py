@@ -48,6 +48,11 @@ RECOMMENDED = (
     ),
     Row(name="unet", summary="The U-Net as published, from scratch.", parameters_m=31.04),
     Row(
+        name="pix2pix",
+        summary="The U-Net of pix2pix: sees 128 pixels as one cell; for pictures from pictures.",
+        parameters_m=41.82,
+    ),
+    Row(
         name="regressor",
         summary="A small CNN that ends in numbers: coordinates, coefficients.",
         parameters_m=0.51,

@@ -283,6 +283,11 @@ class Task(ABC, Generic[O, R]):
         return None
 
     @property
+    def companion_questions(self) -> Mapping[str, Any]:
+        """What the companion is asked, {question: value}."""
+        return {}
+
+    @property
     def wants_first_look(self) -> bool:
         """Whether the companion is needed for what is asked."""
         return False

@@ -1,7 +1,9 @@
 """What may be chosen of facial keypoints: for weights, and for one prediction."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from img2img.config import option
 from img2img.errors import UsageError
@@ -52,6 +54,29 @@ class KeypointOptions(PointOptions):
             object.__setattr__(self, "schema", schema_text(schema))
 
 
+def fitting_defaults(
+    options: KeypointOptions, model: str, source: str | None
+) -> Mapping[str, Mapping[str, Any]]:
+    """A light decoder where there is one; for maps that points share small cells, and few
+    validation faces, as these take long to read; and the points that the data have."""
+    task: dict[str, Any] = {}
+    train: dict[str, Any] = {}
+    if options.shares_maps:
+        task["stride"], train["val_samples"] = 2, 32
+    if source is None:
+        train["epochs"] = 6
+    elif Path(source).exists():
+        from img2img.data.formats.point_formats import find_points
+
+        found = find_points(Path(source))
+        if found.schema is not None:
+            task["schema"] = found.schema.name
+        if found.holds_pictures:
+            task["crop"] = "whole"
+    light = {"decoder": "half"} if model.startswith("unet:") else {}
+    return {"model": light, "task": task, "train": train}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeypointQuestions:
     """Where a prediction looks."""
@@ -67,3 +92,9 @@ class KeypointQuestions:
     finder: str | None = option(None, "Weights that find the faces; none: those that ship.")
     flip: bool = option(True, "Average with the mirrored picture, where a schema has pairs.")
     heatmaps: bool = option(False, "Draw the heatmaps under the points.")
+
+    def __post_init__(self) -> None:
+        told = [f"--{name.replace('_', '-')}" for name in ("face_box", "whole_image", "finder")
+                if getattr(self, name)]  # fmt: skip
+        if len(told) > 1:
+            raise UsageError(f"{' and '.join(told)} contradict each other: give one of them.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,11 @@ import numpy as np
 from img2img.data.sample import Dataset, Sample
 from img2img.tasks.base import Run
 from img2img.tasks.keypoint_options import KeypointOptions
-from img2img.tasks.point_coding import best_decoder
+from img2img.tasks.point_coding import choose_decoder
 from img2img.vision.calibration import fit_calibration
-from img2img.vision.heatmaps import DECODERS
+from img2img.vision.heatmaps import Maps
 from img2img.vision.keypoints import HIT_WITHIN
+from img2img.vision.metrics import Floats
 
 if TYPE_CHECKING:
     from img2img.tasks.keypoints import Keypoints
@@ -33,25 +34,24 @@ def settled_options(task: Keypoints, network: Network, val: Dataset) -> Keypoint
     every = max(1, -(-len(val) // _N_FACES))
     faces = [val[index] for index in range(0, len(val), every)]
     if options.decoder == "auto" and options.way == "heatmaps":
-        options = replace(options, decoder=_best_decoder(task, network, faces))
+        # Any decoder that is no graph has the heatmaps as its network's output.
+        maps = _maps(task, network(replace(options, decoder="contours")), faces)
+        options = replace(options, decoder=choose_decoder(maps, options))
     without = type(task)(replace(options, calibration=()), task.training)
     return replace(options, calibration=_calibration(without, network(without.options), faces))
 
 
-def _best_decoder(task: Keypoints, network: Network, faces: Sequence[Sample]) -> str:
-    # Any decoder that is no graph has the heatmaps as its network's output.
-    options = replace(task.options, decoder="contours")
-    run = network(options)
-    errors = dict.fromkeys(DECODERS, 0.0)
+def _maps(
+    task: Keypoints, run: Run, faces: Sequence[Sample]
+) -> Iterator[tuple[Maps, Floats, float]]:
+    """Heatmaps of each face in its rough box, the truth on them in pixels of the network's picture,
+    and the length there that errors are divided by."""
+    size = task.options.image_size
     for face in faces:
         crop = task.rough_crop(face)
-        maps = run(crop.apply(face.image, options.image_size))["heatmaps"]
-        for name, decode in DECODERS.items():
-            cells = decode(maps, options.sigma).in_pixels(options.stride).points
-            found = crop.to_picture(cells, options.image_size)
-            error = task.relative_errors(found, face)
-            errors[name] += float(error[np.isfinite(error)].sum())
-    return best_decoder(errors)
+        maps = run(crop.apply(face.image, size))["heatmaps"]
+        truth = np.asarray(face.labels["points"], np.float64)
+        yield maps, crop.to_canvas(truth, size), task.length_px(face) * size / crop.side
 
 
 def _calibration(task: Keypoints, run: Run, faces: Sequence[Sample]) -> tuple[float, float]:

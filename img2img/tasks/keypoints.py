@@ -8,26 +8,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from img2img.config import DataOptions
 from img2img.data.augment_points import PointAugmenter, PointAugmentOptions
 from img2img.data.crop import Crop
-from img2img.data.faces import FaceCrops, rough_box
+from img2img.data.faces import FaceCrops, face_crop, rough_box
 from img2img.data.sample import Dataset, Image, Sample, Splits
 from img2img.data.split import refuse_folds
 from img2img.data.view import View
-from img2img.errors import UsageError
+from img2img.errors import InputError, UsageError
 from img2img.tasks.base import Arrays, Best, Curve, Run, Table, Task
-from img2img.tasks.keypoint_options import KeypointOptions, KeypointQuestions
+from img2img.tasks.keypoint_options import KeypointOptions, KeypointQuestions, fitting_defaults
 from img2img.tasks.keypoint_settling import settled_options
 from img2img.tasks.point_coding import PointCoding
 from img2img.vision import keypoints as measures
 from img2img.vision.calibration import calibrated
 from img2img.vision.heatmaps import Peaks, flip_points
-from img2img.vision.keypoints import Face
+from img2img.vision.keypoints import Face, Heat
 from img2img.vision.schemas import schema_of
 
 if TYPE_CHECKING:
@@ -67,21 +66,7 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
     def defaults_for(
         cls, options: KeypointOptions, model: str, *, source: str | None
     ) -> Mapping[str, Mapping[str, Any]]:
-        """A light decoder where there is one, and the points that the data have."""
-        defaults: dict[str, Mapping[str, Any]] = {}
-        if model.startswith("unet:"):
-            defaults["model"] = {"decoder": "half"}
-        if source is None:
-            return defaults | {"train": {"epochs": 6}}
-        if Path(source).exists():
-            from img2img.data.formats.point_formats import find_points
-
-            found = find_points(Path(source))
-            task: dict[str, Any] = {} if found.schema is None else {"schema": found.schema.name}
-            if found.holds_pictures:
-                task["crop"] = "whole"
-            defaults["task"] = task
-        return defaults
+        return fitting_defaults(options, model, source)
 
     # ---- data
 
@@ -124,7 +109,7 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
 
         if data.source is None:
             return super().check(data)
-        return check_points(data, self.schema)
+        return check_points(data, self.schema, whole=self.options.crop == "whole")
 
     def prepare(self, train: Dataset) -> None:
         labels = [train.sample(record, np.empty((0, 0, 3), np.uint8)).labels
@@ -166,9 +151,9 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
 
     def targets(self, sample: Sample, rng: np.random.Generator | None) -> Arrays:
         points = np.asarray(sample.labels["points"], np.float64)
-        crop = self._crop(points, sample.image.shape[0])
-        if crop is None:
-            crop = Crop.of_box(_box(sample))
+        crop = face_crop(sample.labels, self.schema)
+        if crop is None or self.options.crop == "whole":
+            crop = Crop.whole(*sample.image.shape[:2])
         if rng is None:
             size = self.options.image_size
             image, laid = crop.apply(sample.image, size), crop.to_canvas(points, size)
@@ -210,7 +195,7 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         """The faces that the finder proposes, or those where the user says they are; without either
         the picture is one face."""
         if self.asked.face_box:
-            return [self._face(image, Crop.of_box(np.array(self.asked.face_box)), 1.0, run)]
+            return [self._face(image, self._told_crop(*image.shape[:2]), 1.0, run)]
         if not self.wants_first_look or self.first_look is None:
             return [self._face(image, Crop.whole(*image.shape[:2]), 1.0, run)]
         faces = [
@@ -218,6 +203,16 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
             for proposal in self.first_look(image)
         ]
         return measures.distinct(faces)
+
+    def _told_crop(self, height: int, width: int) -> Crop:
+        """Round the box that the user gives, in a picture of that size."""
+        x0, y0, x1, y1 = box = self.asked.face_box
+        if x1 < 0 or y1 < 0 or x0 > width - 1 or y0 > height - 1:
+            raise InputError(
+                f"--face-box {','.join(f'{edge:g}' for edge in box)} lies outside of the picture, "
+                f"which has {width} × {height} pixels: give x0,y0,x1,y1 within it."
+            )
+        return Crop.of_box(np.array(box))
 
     def ask(self, given: Mapping[str, Any]) -> None:
         super().ask(given)
@@ -229,6 +224,10 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
     def companion_weights(self) -> str | None:
         finder: str | None = self.asked.finder
         return finder
+
+    @property
+    def companion_questions(self) -> Mapping[str, Any]:
+        return {"crops_of": self.options.schema}
 
     @property
     def wants_first_look(self) -> bool:
@@ -254,21 +253,15 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
             decoded, peaks, seen = *self._look(image, crop, run), crop
             points = crop.to_picture(peaks.points, self.options.image_size)
             crop = Crop.of_points(points, self.schema) or crop
-        heat = None
-        if self.asked.heatmaps:
-            heat = self._heat(decoded["heatmaps"], seen, image.shape)
+        heat = self._heat(decoded["heatmaps"], seen) if self.asked.heatmaps else None
         confidence = calibrated(peaks.confidence, self.options.calibration)
         return Face(points, confidence, score, heat)
 
-    def _heat(
-        self, maps: NDArray[np.float32], crop: Crop, shape: tuple[int, ...]
-    ) -> NDArray[np.float64]:
-        """(H, W): the greatest of the maps (P, h, w) of a crop, laid over the picture."""
+    def _heat(self, maps: NDArray[np.float32], crop: Crop) -> Heat:
+        """Of maps (P, h, w) of a crop."""
         matrix = crop.matrix(self.options.image_size) / self.options.stride
         matrix[:, 2] += 0.5 / self.options.stride - 0.5
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        laid = cv2.warpAffine(maps.max(axis=0), matrix, shape[1::-1], flags=flags)
-        return np.clip(laid, 0, 1).astype(np.float64)
+        return Heat(values=np.clip(maps.max(axis=0), 0, 1), matrix=matrix)
 
     def _look(self, image: Image, crop: Crop, run: Run) -> tuple[Arrays, Peaks]:
         size = self.options.image_size
@@ -315,23 +308,27 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
         from img2img.vision.draw_points import draw_faces, draw_heatmaps
 
         heats = [face.heat for face in result if face.heat is not None]
-        image = draw_heatmaps(image, np.stack(heats)) if heats else image
-        return draw_faces(image, result, self.schema)
+        return draw_faces(draw_heatmaps(image, heats), result, self.schema)
 
     # ---- measuring
 
     def relative_errors(self, points: NDArray[np.float64], sample: Sample) -> NDArray[np.float64]:
         """(P,): how far points (P, 2) lie from the labelled ones, over the schema's normaliser; NaN
         where a point is missing."""
+        offsets = points - np.asarray(sample.labels["points"], np.float64)
+        return np.asarray(np.linalg.norm(offsets, axis=1) / self.length_px(sample))
+
+    def length_px(self, sample: Sample) -> float:
+        """The schema's normaliser of the labelled face; NaN where it is not known."""
         truth = np.asarray(sample.labels["points"], np.float64)
-        length = self.schema.lengths(truth, self.schema.normaliser, _frame(sample))
-        return np.asarray(np.linalg.norm(points - truth, axis=1) / length)
+        return float(self.schema.lengths(truth, self.schema.normaliser, _frame(sample)))
 
     def tables(
         self, rows: Mapping[str, NDArray[np.float64]], weights: NDArray[np.float64]
     ) -> Mapping[str, Table]:
         if len(self.schema) == 1:
             return {}
+        weights = measures.of_found(rows, weights) if self.asked.find else weights
         regions = measures.per_region(rows, weights, self.schema)
         points = measures.per_point(rows, weights, self.schema)
         about = f"Mean error over {self.schema.normaliser.replace('_', ' ')}, a fraction of 1."
@@ -370,14 +367,13 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
 
     def measure(self, result: list[Face], sample: Sample) -> dict[str, float]:
         points = np.asarray(sample.labels["points"], np.float64)
-        scale = sample.labels.get("scale")
-        factor = 1.0 if scale is None else float(np.asarray(scale)[0])
-        return measures.row(result, points, self.schema, frame=_frame(sample), scale=factor)
+        scale = float(np.asarray(sample.labels.get("scale", [1.0]))[0])
+        return measures.row(result, points, self.schema, frame=_frame(sample), scale=scale)
 
     def summarise(
         self, rows: Mapping[str, NDArray[np.float64]], weights: NDArray[np.float64]
     ) -> dict[str, float]:
-        return measures.summarise(rows, weights, self.schema)
+        return measures.summarise(rows, weights, self.schema, searched=self.asked.find)
 
     def truth(self, sample: Sample) -> list[Face]:
         points = np.asarray(sample.labels["points"], np.float64)

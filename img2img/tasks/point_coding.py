@@ -43,7 +43,9 @@ class PointOptions(TaskOptions):
     loss: str = option(
         "auto", "mse, bce, kl, awing or softargmax of heatmaps; l1, mse or wing of coordinates."
     )
-    stride: Literal[1, 2, 4, 8] = option(4, "Pixels of the picture to a cell of a heatmap.")
+    stride: Literal[1, 2, 4, 8] = option(
+        4, "Pixels of the picture to a cell of a heatmap; left out, 2 where keypoints share some."
+    )
     sigma: float = option(1.0, "Deviation of the Gaussians, in cells.", low=0.3, high=16.0)
     decoder: str = option(
         "auto", "How points are read from heatmaps; auto: what is best on validation data."
@@ -60,13 +62,18 @@ class PointOptions(TaskOptions):
         losses = _NUMBER_LOSSES if self.gives_numbers else _MAP_LOSSES
         if self.loss not in ("auto", *losses):
             raise unknown_name(f"task.loss of {self.way}", self.loss, ("auto", *losses))
-        if self.way in ("groups", "mixture") and self.loss == "softargmax":
+        if self.shares_maps and self.loss == "softargmax":
             raise UsageError("task.loss=softargmax needs a heatmap for every point.")
 
     @property
     def gives_numbers(self) -> bool:
         """Whether the network ends in numbers instead of heatmaps."""
         return self.way in ("coordinates", "shape")
+
+    @property
+    def shares_maps(self) -> bool:
+        """Whether a heatmap shows several points."""
+        return self.way in ("groups", "mixture")
 
 
 class PointCoding:
@@ -98,7 +105,7 @@ class PointCoding:
     @property
     def needs_shapes(self) -> bool:
         """Whether `learn_shapes` must be called before a training."""
-        return self.options.way in ("groups", "mixture", "shape")
+        return self.options.shares_maps or self.options.way == "shape"
 
     def learn_shapes(self, points: Floats) -> None:
         """Shapes of points (N, P, 2) in pixels of the network's picture, as they are augmented:

@@ -25,7 +25,7 @@ def assignment(cost: NDArray[np.floating[Any]]) -> tuple[NDArray[np.intp], NDArr
     columns, rows = np.unique(cost.argmin(axis=1), return_index=True)
     column_of[rows], row_of[columns] = columns, rows
     for row in np.flatnonzero(column_of < 0).tolist():
-        distance, before, last = _path(row, cost, row_of, row_price, column_price)
+        distance, before, last = _path(row, cost - column_price, row_of, row_price)
         reached = np.isfinite(distance) & (distance <= distance[last])
         gain = np.where(reached, distance[last] - distance, 0)
         row_price[row] += distance[last]
@@ -47,23 +47,27 @@ def _path(
     cost: NDArray[np.floating[Any]],
     row_of: NDArray[np.intp],
     row_price: NDArray[np.float64],
-    column_price: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.intp], int]:
     """The cheapest way from a row to a free column, over rows that would have to change theirs.
 
     Gives the lengths of the ways to the columns visited (M,), infinite for others; the row before
-    each column; and the free column.
+    each column; and the free column. `cost` is less the columns' prices.
     """
     m = cost.shape[1]
-    shortest, before = np.full(m, np.inf), np.full(m, -1)
-    visited = np.full(m, np.inf)
-    length, here = 0.0, row
+    shortest, before = cost[row] - row_price[row], np.full(m, row)
+    visited, closed = np.full(m, np.inf), np.zeros(m)
+    free = np.flatnonzero(row_of < 0)
     while True:
-        reduced = length + cost[here] - row_price[here] - column_price
-        better = np.isinf(visited) & (reduced < shortest)
-        shortest[better], before[better] = reduced[better], here
-        column = int(np.where(np.isinf(visited), shortest, np.inf).argmin())
+        column = int(shortest.argmin())
+        # Among columns as near, a free one ends the search: of capped costs many are the same.
+        nearest_free = int(free[shortest[free].argmin()])
+        if shortest[nearest_free] <= shortest[column]:
+            column = nearest_free
         length = visited[column] = float(shortest[column])
-        if row_of[column] < 0:
-            return visited, before, column
         here = int(row_of[column])
+        if here < 0:
+            return visited, before, column
+        shortest[column] = closed[column] = np.inf
+        reduced = cost[here] + (length - row_price[here]) + closed
+        before[reduced < shortest] = here
+        np.minimum(shortest, reduced, out=shortest)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.vision.keypoints import Face
+from img2img.vision.keypoints import Face, Heat
 from img2img.vision.metrics import Floats
 from img2img.vision.schemas import Schema
 from img2img.vision.types import Image
@@ -42,16 +42,26 @@ def draw_faces(image: Image, faces: Sequence[Face], schema: Schema) -> Image:
     return drawn
 
 
-def draw_heatmaps(image: Image, maps: NDArray[np.floating]) -> Image:
-    """The picture (H, W, 3) uint8 RGB under the greatest of its maps (P, h, w) in 0…1 at every
-    pixel: nothing where that is 0, yellow where it is 1. The maps cover the whole picture."""
-    greatest = np.clip(np.max(maps, axis=0), 0, 1).astype(np.float32)
-    height, width = image.shape[:2]
-    share = cv2.resize(greatest, (width, height), interpolation=cv2.INTER_LINEAR)
+def draw_heatmaps(image: Image, heats: Sequence[Heat]) -> Image:
+    """The picture (H, W, 3) uint8 RGB under the greatest of its faces' maps at every pixel: nothing
+    where that is 0, yellow where it is 1."""
+    if not heats:
+        return image
+    share = np.zeros(image.shape[:2], np.float32)
+    for heat in heats:
+        # One at a time: a photo of 12 megapixels may show many faces.
+        np.maximum(share, _laid(heat, image.shape), out=share)
     levels = np.rint(255 * share).astype(np.uint8)
-    heat = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     cover = 0.85 * share[..., None]
-    return np.asarray(np.rint(image * (1 - cover) + heat * cover), np.uint8)
+    return np.asarray(np.rint(image * (1 - cover) + colours * cover), np.uint8)
+
+
+def _laid(heat: Heat, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """(H, W) of a picture of `shape`."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    laid = cv2.warpAffine(heat.values, heat.matrix, shape[1::-1], flags=flags)
+    return np.asarray(laid, np.float32)
 
 
 # ---- a face

@@ -137,9 +137,6 @@ class SoftArgmaxLoss(HeatmapLoss):
     Args:
         target, sigma, stride: as in `HeatmapLoss`.
         groups: none, as the expectation of a map is one point.
-        spread: `js`, the Jensen–Shannon divergence from the Gaussian, in nats; or `variance`, the
-            squared difference of the variances, the mean of both axes.
-        spread_weight: factor of that term.
 
     Raises:
         UsageError: there are groups.
@@ -148,35 +145,23 @@ class SoftArgmaxLoss(HeatmapLoss):
     activation = "softmax"
 
     def __init__(
-        self,
-        target: str,
-        *,
-        sigma: float,
-        stride: int = 1,
-        groups: Groups | None = None,
-        spread: Literal["js", "variance"] = "js",
-        spread_weight: float = 1.0,
+        self, target: str, *, sigma: float, stride: int = 1, groups: Groups | None = None
     ) -> None:
         super().__init__(target, sigma=sigma, stride=stride)
         if groups is not None:
             raise UsageError(
                 "the loss softargmax needs a map for every point: choose another for shared maps."
             )
-        self.spread = spread
-        self.spread_weight = spread_weight
 
     def loss(self, maps: Tensor, truth: Truth) -> Tensor:
         height, width = maps.shape[-2:]
         size = torch.tensor([width, height], device=maps.device, dtype=maps.dtype)
         shares = maps.flatten(2).softmax(dim=-1)
-        mean, variance = _unit_moments(shares.view_as(maps))
+        mean = _unit_mean(shares.view_as(maps))
         distance = torch.linalg.vector_norm(mean - to_unit(truth.points, size), dim=-1)
-        if self.spread == "variance":
-            extra = (variance - (2 * self.sigma / size).square()).square().mean(dim=-1)
-        else:
-            wanted, reaches_in = _distribution(truth.maps, self.sigma)
-            extra = _jensen_shannon(shares, wanted) * reaches_in
-        return _mean(distance + self.spread_weight * extra, truth.seen)
+        wanted, reaches_in = _distribution(truth.maps, self.sigma)
+        spread = _jensen_shannon(shares, wanted) * reaches_in
+        return _mean(distance + spread, truth.seen)
 
 
 class CoordinateLoss(nn.Module, ABC):
@@ -279,17 +264,14 @@ def _distribution(truth: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     return share * reaches_in[..., None], reaches_in
 
 
-def _unit_moments(shares: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance (B, P, 2) of shares (B, P, h, w), in the frame of `to_unit`."""
+def _unit_mean(shares: Tensor) -> Tensor:
+    """(B, P, 2) of shares (B, P, h, w), in the frame of `to_unit`."""
     height, width = shares.shape[-2:]
-    means, variances = [], []
+    means = []
     for length, marginal in ((width, shares.sum(dim=-2)), (height, shares.sum(dim=-1))):
         cells = torch.arange(length, device=shares.device, dtype=shares.dtype)
-        position = (2 * cells + 1) / length - 1
-        mean = (marginal * position).sum(dim=-1)
-        means.append(mean)
-        variances.append((marginal * (position - mean[..., None]).square()).sum(dim=-1))
-    return torch.stack(means, dim=-1), torch.stack(variances, dim=-1)
+        means.append((marginal * ((2 * cells + 1) / length - 1)).sum(dim=-1))
+    return torch.stack(means, dim=-1)
 
 
 def _jensen_shannon(shares: Tensor, wanted: Tensor) -> Tensor:

@@ -103,11 +103,6 @@ def flip_points(points: Floats, width: int, order: Sequence[int] | NDArray[np.in
     return flipped
 
 
-def flip_maps(maps: Maps, order: Sequence[int]) -> Maps:
-    """(P, h, w) maps of the picture mirrored left to right; `order` as in `flip_points`."""
-    return np.ascontiguousarray(maps[list(order), :, ::-1])
-
-
 # ---- decoders: (maps (P, h, w), sigma in cells) → Peaks in cells
 
 

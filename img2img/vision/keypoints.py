@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from img2img.vision.metrics import Floats
 from img2img.vision.schemas import Points, Schema
@@ -24,6 +24,15 @@ N_BINS = 10
 """Bins of confidence that the calibration is judged in."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heat:
+    """What a network saw of a face: `values` (h, w) in 0…1, the greatest of its heatmaps in each
+    cell, and `matrix` (2, 3) from pixels of the original picture to cells."""
+
+    values: NDArray[np.float32]
+    matrix: Floats
+
+
 @dataclass(frozen=True, slots=True)
 class Face:
     """A face in a picture.
@@ -31,13 +40,13 @@ class Face:
     `points` (P, 2) float64 are x and y in pixels of the original picture, pixel centres at
     integers; only labelled faces have missing ones, NaN. `confidence` (P,) float64 in 0…1 is how
     sure each point is, and `score` in 0…1 how sure the finder was of the face; 1 for a given box.
-    `heat` (H, W) in 0…1 is the greatest of its heatmaps at each pixel of the picture, if asked for.
+    `heat` is there if asked for.
     """
 
     points: Floats
     confidence: Floats
     score: float = 1.0
-    heat: Floats | None = None
+    heat: Heat | None = None
 
     @property
     def box(self) -> Floats:
@@ -45,17 +54,6 @@ class Face:
         return np.concatenate(
             [np.fmin.reduce(self.points, axis=0), np.fmax.reduce(self.points, axis=0)]
         )
-
-
-def mean_face(shape: Points, box: ArrayLike) -> Floats:
-    """(P, 2) in pixels: a mean shape laid into a box.
-
-    Args:
-        shape: (P, 2) in units of the box, (0, 0) its upper left corner and (1, 1) its lower right.
-        box: (4,) x0, y0, x1, y1 in pixels; a shape is stretched to its sides.
-    """
-    corners = np.asarray(box, np.float64).reshape(2, 2)
-    return np.asarray(corners[0] + shape * (corners[1] - corners[0]), np.float64)
 
 
 def distinct(faces: Sequence[Face]) -> list[Face]:
@@ -84,7 +82,6 @@ def row(
     *,
     frame: Points,
     scale: float = 1.0,
-    n_known: int | None = None,
 ) -> dict[str, float]:
     """What one picture contributes, lengths in pixels of the original picture.
 
@@ -96,9 +93,8 @@ def row(
     - `length_NAME`: each normaliser of the schema.
     - `found`: 1 if the NME by the default normaliser is below `FOUND_BELOW`, else 0.
     - `n_faces`: how many faces were answered.
-    - `n_false`: those among them that are no labelled face. Data that label one face a picture may
-      show others: each of these that is answered counts as false, so that precision is a lower
-      bound.
+    - `n_false`: those among them that are not the labelled face. Group photos show others, and each
+      of these that is answered counts as false: there precision is a lower bound.
     - `gap_0` …: the points within `HIT_WITHIN`, less the confidence of all, in each of ten bins of
       confidence; `n_sure`: how many points these are of.
 
@@ -108,8 +104,6 @@ def row(
         schema: what the points are.
         frame: (2,) width and height in pixels of the labelled box, or of the picture.
         scale: pixels of the original picture to one of the picture measured.
-        n_known: how many faces the labels say are in the picture, this one included, where they
-            say it: as many answers beside this one are no false ones.
     """
     match = min(faces, key=lambda face: _mean(_distances(face, truth)), default=_nothing(schema))
     errors = scale * _distances(match, truth)
@@ -126,7 +120,7 @@ def row(
         **{f"length_{name}": length for name, length in lengths.items()},
         "found": found,
         "n_faces": float(len(faces)),
-        "n_false": max(0.0, len(faces) - found - ((n_known or 1) - 1)) if is_judged else np.nan,
+        "n_false": len(faces) - found,
         **_gaps(relative, match.confidence),
     }
 
@@ -160,7 +154,15 @@ def metric_names(schema: Schema) -> tuple[str, ...]:
             "calibration_error")  # fmt: skip
 
 
-def summarise(rows: Mapping[str, Floats], weights: Floats, schema: Schema) -> dict[str, float]:
+def of_found(rows: Mapping[str, Floats], weights: Floats) -> Floats:
+    """(N,): the weights of pictures whose labelled face was found, and 0 for the others: what is
+    searched for and missed has no error of its own."""
+    return weights * (rows["found"] == 1)
+
+
+def summarise(
+    rows: Mapping[str, Floats], weights: Floats, schema: Schema, *, searched: bool = False
+) -> dict[str, float]:
     """The metrics of weighted pictures, each NaN where there is nothing to tell it from.
 
     - `nme`, `nme_NAME`: the mean NME of the pictures with an answer, by the default normaliser of
@@ -171,25 +173,34 @@ def summarise(rows: Mapping[str, Floats], weights: Floats, schema: Schema) -> di
     - `rmse_px`: the root of the mean squared error of the single coordinates, x and y, of all
       answered points in pixels of the originals, as Kaggle's facial keypoints competition scores.
     - `recall`: the share of labelled faces that were found.
-    - `precision`: the share of answers that are labelled faces; a lower bound (see `row`).
+    - `precision`: the share of answers that are labelled faces; a lower bound on group photos.
     - `calibration_error`: how far confidence is, on average, from the share of points that lie
       within `HIT_WITHIN`; the expected calibration error of ten bins of equal width.
 
     Source of the last: Guo et al.: On calibration of modern neural networks, ICML 2017.
+
+    Args:
+        rows: what `row` gave, as (N,) columns.
+        weights: (N,) of the pictures.
+        schema: what the points are.
+        searched: whether faces were searched for in whole photos. Then errors and calibration are
+            those of the faces found, beside `recall`; to `fail8`, `fail10` and `auc8` a face that
+            was not found is one without an answer.
     """
     nme = {name: rows["mean_error"] / rows[f"length_{name}"] for name in schema.normalisers}
     worst = _judged(rows, schema)
-    squares = _mean(rows["mean_square"], weights * rows["n_points"])
+    answered = of_found(rows, weights) if searched else weights
+    squares = _mean(rows["mean_square"], answered * rows["n_points"])
     return {
-        "nme": _mean(nme.pop(schema.normaliser), weights),
-        **{f"nme_{name}": _mean(values, weights) for name, values in nme.items()},
+        "nme": _mean(nme.pop(schema.normaliser), answered),
+        **{f"nme_{name}": _mean(values, answered) for name, values in nme.items()},
         "fail8": _mean(_above(worst, 0.08), weights),
         "fail10": _mean(_above(worst, 0.10), weights),
         "auc8": _mean(np.clip(1 - worst / AUC_LIMIT, 0, 1), weights),
         "rmse_px": float(np.sqrt(squares / 2)),
         "recall": _mean(rows["found"], weights),
         "precision": 1 - _mean(_share(rows["n_false"], rows["n_faces"]), weights * rows["n_faces"]),
-        "calibration_error": _calibration_error(rows, weights),
+        "calibration_error": _calibration_error(rows, answered),
     }
 
 

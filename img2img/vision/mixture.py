@@ -42,8 +42,13 @@ def separate(heatmap: NDArray[np.floating[Any]], n: int, sigma: float) -> Peaks:
 
     Source: Dempster, Laird, Rubin: Maximum Likelihood from Incomplete Data, JRSS B 1977.
     """
-    shown = np.asarray(heatmap, np.float64).clip(min=0)
+    shown = _shown(heatmap)
     return _mixture(shown, _peaks_in(shown, n, sigma), sigma)
+
+
+def _shown(heatmaps: NDArray[np.floating[Any]]) -> Floats:
+    """Heatmaps without what no Gaussian is made of: negative values, and such as are not finite."""
+    return np.nan_to_num(np.asarray(heatmaps, np.float64), posinf=0.0).clip(min=0)
 
 
 def _peaks_in(heatmap: Floats, n: int, sigma: float) -> Floats:
@@ -123,13 +128,13 @@ def ordered_points(heatmap: NDArray[np.floating[Any]], model: ShapeModel, sigma:
     """The points of a shape model, in its order, that one heatmap (h, w) shows all together.
 
     A point that the map does not show is where the shape of the others puts it, within a tenth of
-    the shape's radius; its confidence is the map's value there.
-
-    Raises:
-        DataError: the map shows no point at all.
+    the shape's radius; its confidence is the map's value there. A map that shows no point at all
+    has the mean shape in its middle, with a confidence of 0.
     """
-    shown = np.asarray(heatmap, np.float64).clip(min=0)
+    shown = _shown(heatmap)
     found = separate(shown, len(model.mean), sigma)
+    if not len(found.points):
+        return _unseen(model, shown.shape)
     ordered = order(found.points, model)
     missing = ordered.partner < 0
     whole = Peaks(*(part[ordered.partner] for part in found))
@@ -160,25 +165,37 @@ def grouped_points(
 
     All points together say where the shape lies; then each group's points are given to those of the
     shape that are in it. A point that its map does not show is where the shape puts it, with the
-    map's value there as confidence.
-
-    Raises:
-        DataError: no map shows a point.
+    map's value there as confidence. Maps that show no point at all have the mean shape in their
+    middle, with a confidence of 0.
     """
-    parts = [separate(h, len(g), sigma) for h, g in zip(heatmaps, groups, strict=True)]
-    fit = order(np.concatenate([part.points for part in parts]), model).fit
+    shown = _shown(heatmaps)
+    parts = [separate(h, len(g), sigma) for h, g in zip(shown, groups, strict=True)]
+    found = np.concatenate([part.points for part in parts])
+    if not len(found):
+        return _unseen(model, shown.shape[1:])
+    fit = order(found, model).fit
     answer = Peaks(
         *(np.zeros((len(fit.points), *shape), np.float32) for shape in ((2,), (), (2, 2)))
     )
     spread = (sigma**2 + (0.1 * fit.pose.scale) ** 2) * np.eye(2)
-    for part, heatmap, group in zip(parts, heatmaps, groups, strict=True):
+    for part, heatmap, group in zip(parts, shown, groups, strict=True):
         members = np.asarray(group)
         own = fit.points[members]
-        guess = _as_peaks(own, np.asarray(heatmap, np.float64), np.tile(spread, (len(own), 1, 1)),
-                          np.ones(len(own)))  # fmt: skip
+        guess = _as_peaks(own, heatmap, np.tile(spread, (len(own), 1, 1)), np.ones(len(own)))
         gap = np.square(own[:, None] - part.points).sum(axis=2)
         rows, columns = assignment(gap)
         for whole, guessed, found in zip(answer, guess, part, strict=True):
             whole[members] = guessed
             whole[members[rows]] = found[columns]
     return answer
+
+
+def _unseen(model: ShapeModel, size: tuple[int, ...]) -> Peaks:
+    """The mean shape in the middle of a map (h, w), half as large, as nothing is known."""
+    low, high = model.mean.min(axis=0), model.mean.max(axis=0)
+    scale = min(size) / 2 / max(float((high - low).max()), 1e-6)
+    middle = (np.array(size[::-1]) - 1) / 2
+    points = (model.mean - (low + high) / 2) * scale + middle
+    covariance = np.tile((min(size) / 4) ** 2 * np.eye(2), (len(points), 1, 1))
+    parts = points, np.zeros(len(points)), covariance
+    return Peaks(*(part.astype(np.float32) for part in parts))

@@ -19,6 +19,11 @@ _BENT = 1.5
 """Deviations of the first two components by which the mean shape is bent for a start: of faces,
 turning and nodding."""
 _N_SOFT, _N_HARD, _N_MATCHINGS = 24, 8, 12
+_SAME = 0.05
+"""In the shape's radius: two starts this near each other are one."""
+_N_IN_VAIN = 3
+"""Starts after the best one before it is taken for the best of all: points that are no shape at all
+cost as much from any start."""
 _TEMPERATURES = (0.4, 0.2, 0.1, 0.05)
 """How far, in the shape's radius, a point may be from its partner while a pose is sought."""
 _NO_PARTNER = np.exp(-2.0)
@@ -50,7 +55,7 @@ def order(points: NDArray[np.floating[Any]], model: ShapeModel) -> Ordered:
 
     Starts are the mean shape, straight or bent, at angles of up to 60° and several sizes. The most
     promising are brought nearer by soft matching that grows harder, then refined by assignment and
-    fit in turns; the fit is stiff at first.
+    fit in turns, until no more is won, and once more from the best; the fit is stiff at first.
 
     Source: Gold, Rangarajan, Lu, Pappu, Mjolsness: New algorithms for 2D and 3D point matching,
     Pattern Recognition 1998.
@@ -64,12 +69,20 @@ def order(points: NDArray[np.floating[Any]], model: ShapeModel) -> Ordered:
     laid = _softly_matched(z, _starts(z, model))
     n_left = max(0, len(model.mean) - len(points))
     good = _GOOD + _FAR**2 * n_left / len(model.mean)
-    likely = laid[_misfit(laid, z).argsort()[:_N_HARD]]
+    likely = _distinct(laid[_misfit(laid, z).argsort()])[:_N_HARD]
     tries = (_matched(points, _points(one), model, far) for one in likely for far in (_FAR, np.inf))
-    best = next(tries)
-    while best.cost > good and (other := next(tries, None)) is not None:
-        best = min(best, other, key=lambda each: each.cost)
-    return best
+    best, n_in_vain = next(tries), 0
+    while best.cost > good and n_in_vain < _N_IN_VAIN and (other := next(tries, None)) is not None:
+        n_in_vain = 0 if other.cost < best.cost else n_in_vain + 1
+        best = min(best, other, key=_cost)
+    if best.cost <= good:
+        return best
+    again = (_matched(points, best.fit.points, model, far) for far in (_FAR, np.inf))
+    return min((best, *again), key=_cost)
+
+
+def _cost(ordered: Ordered) -> float:
+    return ordered.cost
 
 
 def _starts(z: Complex, model: ShapeModel) -> Complex:
@@ -110,6 +123,16 @@ def _aligned(laid: Complex, sums: Complex, weights: Floats) -> Complex:
     factor = (sums * away.conj()).sum(axis=1) / np.maximum(size, 1e-9)
     factor = np.where(np.abs(factor) > 1 / 3, factor, 1)
     return np.asarray(away * factor[:, None] + centre[:, None])
+
+
+def _distinct(laid: Complex) -> Complex:
+    """Shapes (G, P) without those that an earlier one already is."""
+    reach = _SAME * _radius(laid - laid.mean(axis=1, keepdims=True))
+    kept: list[int] = []
+    for index, one in enumerate(laid):
+        if (_radius(laid[kept] - one) > reach[kept]).all():
+            kept.append(index)
+    return laid[kept]
 
 
 def _misfit(laid: Complex, z: Complex) -> Floats:

@@ -118,11 +118,6 @@ class Schema:
         rules = self.sources[source.name]
         return np.stack([points[..., rule, :].mean(-2) for rule in rules], axis=-2)
 
-    def exact(self, source: "Schema") -> NDArray[np.bool_]:
-        """(P,): which points `derived` takes over as they are; the others are stated means."""
-        rules = [(0,)] * len(self) if source == self else self.sources[source.name]
-        return np.array([len(rule) == 1 for rule in rules])
-
 
 def schema_of(text: str) -> Schema:
     """The schema of that name, of the TOML file at that path, or of that JSON (`schema_files`).

@@ -37,11 +37,6 @@ class Similarity:
         """From x to y: clockwise where y points down."""
         return float(np.angle(self.factor))
 
-    @property
-    def inverse(self) -> "Similarity":
-        """What undoes it."""
-        return Similarity(factor=1 / self.factor, shift=-self.shift / self.factor)
-
     def apply(self, points: NDArray[np.floating[Any]]) -> Floats:
         """(…, 2) of points (…, 2)."""
         return _to_points(_to_numbers(points) * self.factor + self.shift)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from img2img.errors import RunError
-from img2img.inference.compression import export_fp16, export_int8
+from img2img.inference.compression import export_fp16, export_int8, export_int8_weights
 from img2img.inference.export import export_onnx
 from img2img.inference.session import OnnxSession
 from img2img.inference.weights import Card
@@ -93,3 +93,21 @@ def test_fp16_computes_in_fp32_with_rounded_weights(fp32: Path, tmp_path: Path) 
     answers = [OnnxSession(tmp_path / name, name=name)(image[None])["value"]
                for name in ("fp16.onnx", "rounded.onnx")]  # fmt: skip
     np.testing.assert_array_equal(*answers)
+
+
+def test_int8_weights_are_a_quarter_and_answer_nearly_the_same(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    body = nn.Sequential(
+        nn.Conv2d(3, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(),
+        nn.ConvTranspose2d(64, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 1, 1),
+    )  # fmt: skip
+    nn.init.constant_(body[-1].bias, 0.5)  # type: ignore[arg-type]
+    _exported(tmp_path / "fp32.onnx", body)
+    export_int8_weights(tmp_path / "fp32.onnx", CARD, tmp_path / "small.onnx")
+    sizes = [(tmp_path / name).stat().st_size for name in ("fp32.onnx", "small.onnx")]
+    assert sizes[1] < 0.32 * sizes[0]
+    small, large = (OnnxSession(tmp_path / f"{name}.onnx", name=name) for name in ("small", "fp32"))
+    assert small.card.facts["numbers"] == "int8 weights"
+    for image in _pictures((1, 1), (33, 18)):
+        value, expected = (session(image[None])["value"] for session in (small, large))
+        assert 0 < np.abs(value - expected).max() < 0.01 * 255

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from img2img.config import DataOptions
+from img2img.config import Config, DataOptions, parse_set
 from img2img.data.crop import Crop, Proposal
 from img2img.data.sample import Image, Sample
-from img2img.errors import UsageError
+from img2img.engine.run import resolve
+from img2img.errors import InputError, UsageError
 from img2img.tasks.base import Arrays
 from img2img.tasks.keypoint_options import KeypointOptions
 from img2img.tasks.keypoints import Keypoints
 from img2img.tasks.point_coding import best_decoder
+from img2img.vision.draw_points import draw_heatmaps
 from img2img.vision.heatmaps import DECODERS, draw, to_cells
 
 SIZE = 96
@@ -99,6 +101,66 @@ def test_where_the_user_says(sample: Sample, monkeypatch: pytest.MonkeyPatch) ->
             task.ask({"face_box": box})
 
 
+def test_a_box_beside_the_picture_is_named(sample: Sample) -> None:
+    task = _task()
+    height, width = sample.image.shape[:2]
+    for box in ("-20,5,-1,30", f"{width},5,{width + 9},30", f"5,{height},30,{height + 9}"):
+        task.ask({"face_box": box})
+        with pytest.raises(InputError, match=rf"--face-box {box} .* {width} × {height} pixels"):
+            task.answer(sample.image, lambda canvas: {})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"face_box": "1,2,9,9", "whole_image": True}, "--face-box and --whole-image"),
+        ({"face_box": "1,2,9,9", "finder": "run"}, "--face-box and --finder"),
+        ({"whole_image": True, "finder": "run"}, "--whole-image and --finder"),
+    ],
+)
+def test_only_one_may_say_where_the_face_is(given: dict[str, object], told: str) -> None:
+    with pytest.raises(UsageError, match=f"{told} contradict each other"):
+        _task().ask(given)
+
+
+@pytest.mark.parametrize("way", ["mixture", "groups"])
+def test_shared_maps_have_small_cells_unless_told(way: str) -> None:
+    def resolved(*flags: str) -> Config:
+        given = parse_set([f"task.way={way}", *flags])
+        return resolve("keypoints", [("flag", given)])
+
+    assert resolved().task_options.stride == 2
+    assert resolved().train.val_samples == 32
+    assert resolved("task.stride=8", "train.val_samples=5").task_options.stride == 8
+    assert resolved("train.val_samples=5").train.val_samples == 5
+    assert resolve("keypoints", []).task_options.stride == 4
+
+
+@pytest.mark.parametrize("way", ["mixture", "groups"])
+def test_shared_maps_that_show_nothing_are_an_answer(way: str, sample: Sample) -> None:
+    task = Keypoints(KeypointOptions(way=way, stride=2, looks=2))  # type: ignore[arg-type]
+    task.prepare(task.splits(DataOptions(n_generated=4)).parts["train"])
+    assert task.coding.shapes is not None
+    assert task.coding.groups is not None
+    shapes = {f"shape_{name}": part for name, part in task.coding.shapes.to_arrays().items()}
+    maps = np.full((len(task.coding.groups), SIZE // 2, SIZE // 2), -1, np.float32)
+    (face,) = task.answer_sample(sample, lambda canvas: {"heatmaps": maps, **shapes})
+    assert np.isfinite(face.points).all()
+    assert np.isfinite(task.measure([face], sample)["mean_error"])
+
+
+def test_a_search_is_measured_on_the_faces_found(sample: Sample) -> None:
+    task = _task()
+    (truth,) = task.truth(sample)
+    rows = [task.measure([replace(truth, points=truth.points + px)], sample) for px in (0, 900)]
+    table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    assert task.summarise(table, np.ones(2))["nme"] > 1
+    task.ask({"find": True})
+    assert task.summarise(table, np.ones(2))["nme"] == 0
+    assert task.summarise(table, np.ones(2))["recall"] == 0.5
+    assert not task.tables(table, np.ones(2))["points"].values.any()
+
+
 def test_proposals_that_end_on_one_face_are_one_face(
     sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,9 +208,11 @@ def test_heatmaps_lie_over_the_points(sample: Sample, monkeypatch: pytest.Monkey
     task.ask({"heatmaps": True})
     (face,) = task.answer_sample(sample, oracle)
     assert face.heat is not None
-    assert face.heat.shape == sample.image.shape[:2]
-    rows, columns = np.mgrid[: face.heat.shape[0], : face.heat.shape[1]]
-    middle = [(place * face.heat).sum() / face.heat.sum() for place in (columns, rows)]
+    assert face.heat.values.shape == (SIZE // 4, SIZE // 4), "small, however large the picture"
+    blank = np.zeros_like(sample.image)
+    heat = draw_heatmaps(blank, [face.heat]).sum(axis=2, dtype=np.float64)
+    rows, columns = np.mgrid[: heat.shape[0], : heat.shape[1]]
+    middle = [(place * heat).sum() / heat.sum() for place in (columns, rows)]
     np.testing.assert_allclose(middle, oracle.points[0], atol=0.2)
     drawn = task.draw(sample.image, [face])
     assert (drawn != Keypoints(task.options).draw(sample.image, [replace(face, heat=None)])).any()
@@ -232,3 +296,11 @@ def test_the_baseline_lays_the_mean_face_into_the_rough_box(sample: Sample) -> N
     row = known.measure([face], sample)
     nme = known.summarise({k: np.array([v]) for k, v in row.items()}, np.ones(1))["nme"]
     assert 0.02 < nme < 0.6
+
+
+def test_drawn_faces_give_the_points_that_are_learned() -> None:
+    for name, n in (("kaggle15", 15), ("nose", 1)):
+        task = Keypoints(KeypointOptions(schema=name))
+        samples = task.splits(DataOptions(n_generated=2)).parts["train"]
+        assert samples[0].labels["points"].shape == (n, 2)
+        assert task.targets(samples[0], np.random.default_rng(0))["points"].shape == (n, 2)

@@ -5,7 +5,7 @@ import pytest
 from faces15 import LAYOUT
 
 from img2img.vision.draw_points import COLOURS, draw_faces, draw_heatmaps
-from img2img.vision.keypoints import Face
+from img2img.vision.keypoints import Face, Heat
 from img2img.vision.schemas import KAGGLE15, NOSE, Schema
 
 GREY = 100
@@ -105,7 +105,10 @@ def test_heat_lies_where_the_maps_are_high() -> None:
     maps[0, 5, 6] = 1
     maps[1, 15, 25] = 0.5
     image = _image(80, 120)
-    change = np.abs(draw_heatmaps(image, maps).astype(int) - GREY).sum(axis=2)
+    matrix = np.array([[0.25, 0, -0.375], [0, 0.25, -0.375]])
+    heats = [Heat(values=values, matrix=matrix) for values in maps]
+    assert (draw_heatmaps(image, []) == image).all()
+    change = np.abs(draw_heatmaps(image, heats).astype(int) - GREY).sum(axis=2)
     assert change[:40, 60:].max() == 0
     assert change[22, 26] > change[62, 102] > 0
     assert np.unravel_index(change.argmax(), change.shape)[0] in range(20, 25)

@@ -10,7 +10,6 @@ from img2img.vision.heatmaps import (
     DECODERS,
     Maps,
     draw,
-    flip_maps,
     flip_points,
     least_squares,
     softargmax,
@@ -141,6 +140,5 @@ def test_flips_are_their_own_inverse(where: list[tuple[float, float]], missing: 
     mirrored = flip_points(points, width, ORDER)
     np.testing.assert_allclose(flip_points(mirrored, width, ORDER), points, atol=1e-12)
     maps, weights = draw(points, SIZE, 1.5)
-    np.testing.assert_array_equal(flip_maps(flip_maps(maps, ORDER), ORDER), maps)
-    np.testing.assert_allclose(flip_maps(maps, ORDER), draw(mirrored, SIZE, 1.5)[0], atol=1e-6)
+    np.testing.assert_allclose(maps[ORDER][..., ::-1], draw(mirrored, SIZE, 1.5)[0], atol=1e-6)
     np.testing.assert_array_equal(np.isfinite(mirrored[:, 0]), weights[ORDER])

@@ -11,7 +11,6 @@ from img2img.vision.keypoints import (
     Face,
     cumulative,
     distinct,
-    mean_face,
     metric_names,
     per_point,
     per_region,
@@ -132,10 +131,21 @@ def test_the_nearest_of_two_faces_is_measured() -> None:
     assert _metrics(one, _row(_moved(0)))["precision"] == pytest.approx(2 / 3)
 
 
-def test_other_known_faces_are_no_false_ones() -> None:
-    faces = _moved(0.3), _moved(300), _moved(600)
-    assert [_row(*faces, n_known=n)["n_false"] for n in (None, 1, 2, 3, 9)] == [2, 2, 1, 0, 0]
-    assert _row(_moved(300), n_known=1)["n_false"] == 1
+def test_errors_of_a_search_are_those_of_the_faces_found() -> None:
+    """Found within 0.04; an answer 30 off, which is some other face; and none at all."""
+    near = _face(*[(0.4, 0)] * 3, sure=(0.9, 0.9, 0.9))
+    table = _table(_row(near), _row(_moved(300)), _row())
+    given, searched = (
+        summarise(table, np.ones(3), SIMPLE, searched=searched) for searched in (False, True)
+    )
+    assert given["nme"] == pytest.approx((0.04 + 30) / 2)
+    assert searched["nme"] == pytest.approx(0.04)
+    assert searched[f"nme_{FRAME}"] == pytest.approx(0.004)
+    assert searched["rmse_px"] == pytest.approx(np.sqrt(0.4**2 / 2))
+    assert searched["calibration_error"] == pytest.approx(0.1)
+    same = ("fail8", "fail10", "auc8", "recall", "precision")
+    assert all(searched[name] == given[name] for name in same)
+    assert searched["recall"] == pytest.approx(1 / 3)
 
 
 def test_scale_leads_to_original_pixels() -> None:
@@ -195,11 +205,9 @@ def test_a_single_point_has_the_frame_alone() -> None:
     assert metrics["nme"] == pytest.approx(0.05)
 
 
-def test_a_face_has_a_box_and_a_mean_face_fills_one() -> None:
+def test_a_face_has_a_box() -> None:
     face = Face(np.array([[3, 9], [5, 1], MISSING]), np.ones(3))
     assert face.box.tolist() == [3, 1, 5, 9]
-    shape = np.array([[0, 0], [1, 1], [0.5, 0.25]])
-    assert mean_face(shape, [10, 20, 30, 100]).tolist() == [[10, 20], [30, 100], [20, 40]]
 
 
 def test_of_one_face_found_twice_the_surer_is_kept() -> None:

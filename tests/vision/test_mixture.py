@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from img2img.errors import DataError
 from img2img.vision.heatmaps import draw
-from img2img.vision.mixture import ordered_points, separate
-from img2img.vision.shape_model import ShapeModel
+from img2img.vision.mixture import grouped_points, ordered_points, separate
+from img2img.vision.shape_model import ShapeModel, procrustes
 
 SIZE, SIGMA = 64, 1.5
 
@@ -76,6 +75,29 @@ def test_a_point_that_the_map_does_not_show_is_where_the_shape_has_it(model: Sha
         assert found.covariance[gone].trace() > found.covariance[(gone + 1) % 15].trace()
 
 
-def test_an_empty_map_has_no_face(model: ShapeModel) -> None:
-    with pytest.raises(DataError, match="no points"):
-        ordered_points(np.zeros((SIZE, SIZE), np.float32), model, SIGMA)
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
+@pytest.mark.parametrize("groups", [(range(15),), (range(6), range(6, 15))])
+def test_maps_that_show_nothing_have_the_mean_shape_in_their_middle(
+    model: ShapeModel, value: float, groups: tuple[range, ...]
+) -> None:
+    maps = np.full((len(groups), SIZE, SIZE + 20), value, np.float32)
+    if len(groups) == 1:
+        found = ordered_points(maps[0], model, SIGMA)
+    else:
+        found = grouped_points(maps, groups, model, SIGMA)
+    assert not found.confidence.any()
+    box = np.stack([found.points.min(axis=0), found.points.max(axis=0)])
+    np.testing.assert_allclose(box.mean(axis=0), [(SIZE + 19) / 2, (SIZE - 1) / 2], atol=1e-4)
+    assert np.ptp(box, axis=0).max() == pytest.approx(SIZE / 2)
+    np.testing.assert_allclose(
+        procrustes(np.stack([found.points, model.mean]))[0][0], model.mean, atol=1e-4
+    )
+    assert (np.linalg.det(found.covariance) > SIGMA**4).all()
+
+
+def test_a_broken_cell_hides_no_face(model: ShapeModel) -> None:
+    points = turned(faces(1, 3)[0], 5, 15, 31.5)
+    heatmap = _heatmap(points)
+    heatmap[0, :3] = np.nan, np.inf, -np.inf
+    found = ordered_points(heatmap, model, SIGMA)
+    assert np.linalg.norm(found.points - points, axis=1).max() < SIGMA

@@ -1,5 +1,7 @@
 """Shuffled points of faces, put in order."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from faces15 import faces, turned
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from img2img.errors import DataError
+from img2img.vision import ordering
 from img2img.vision.ordering import order
 from img2img.vision.shape_model import ShapeModel
 
@@ -41,6 +44,21 @@ def test_a_point_too_many_has_no_name(model: ShapeModel) -> None:
     points = turned(faces(1, 78)[0], -20, 20, 32)
     found = order(np.concatenate([[[2.0, 60.0]], points]), model)
     np.testing.assert_array_equal(found.partner, np.arange(1, 16))
+
+
+def test_points_that_are_no_shape_are_given_up_soon(
+    model: ShapeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, starts = ordering._matched, []
+
+    def counted(*arguments: Any) -> ordering.Ordered:
+        starts.append(arguments)
+        return own(*arguments)
+
+    monkeypatch.setattr(ordering, "_matched", counted)
+    for seed in range(8):
+        order(np.random.default_rng(seed).uniform(0, 48, (15, 2)), model)
+    assert len(starts) < 8 * 9, "of 16 and more"
 
 
 def test_few_points_are_answered_all_the_same(model: ShapeModel) -> None:

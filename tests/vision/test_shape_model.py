@@ -19,14 +19,13 @@ def _pose(angle: float, scale: float) -> Similarity:
 
 @settings(deadline=None, max_examples=60)
 @given(angle=angles, scale=scales, seed=st.integers(0, 1000), missing=st.integers(0, 13))
-def test_a_similarity_is_found_and_undone(
+def test_a_similarity_is_found(
     angle: float, scale: float, seed: int, missing: int
 ) -> None:
     rng = np.random.default_rng(seed)
     source = rng.normal(0, 1, (15, 2))
     pose = _pose(angle, scale)
     target = pose.apply(source)
-    np.testing.assert_allclose(pose.inverse.apply(target), source, atol=1e-9)
     target[rng.permutation(15)[:missing]] = np.nan
     found = align(source, target)
     assert found.factor == pytest.approx(pose.factor, rel=1e-6)
