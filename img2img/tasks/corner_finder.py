@@ -1,6 +1,7 @@
 """Looks for a ship in a frame: from afar, then close, then upright."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,19 @@ WIDER = 1.5
 """Side of what the first look sees, in longer sides of the frame: corners outside are on it."""
 ROOM = 1.2
 """What is left round a ship that was seen from afar, in sides of the crop about its corners."""
+
+
+N_FOLLOWED = 2
+"""Of the angles of the second look."""
+SURE = 0.5
+"""Mean confidence of the corners from which on a ship is where it was expected."""
+
+
+class Look(NamedTuple):
+    """A crop that was seen, and what the network said of it."""
+
+    crop: Crop
+    decoded: Arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,34 +63,51 @@ class CornerFinder:
         self.options = options
         self.coding = coding
 
-    def closest_look(self, image: Image, camera: Camera, run: Run) -> tuple[Crop, Arrays]:
-        """The last of several crops, and what the network said of it. The first shows the frame and
-        what lies about it, and tells where the ship is; the second, turned by several angles of
-        which the surest is taken, how it lies; those after it lie round the ship as the one before
-        showed it."""
-        size = self.options.image_size
-        crop = first_crop(image)
-        decoded = run(crop.apply(image, size))
-        for look in range(1, self.options.looks):
-            corners = self.corners(decoded, crop)
-            if look == 1:
-                place = place_of(corners.points, image) or crop
-                crop, decoded = self._turned_look(image, place, run)
-                continue
-            # Corners that are far off would spoil the crop; a pose knows better where they are.
-            pose = rough_pose(corners.points, camera, **corners.weights)
-            points = corners.points if pose is None else camera.project(CORNERS, pose)
-            crop = near_crop(points, image) or crop
-            decoded = run(crop.apply(image, size))
-        return crop, decoded
+    def closest_look(
+        self, image: Image, camera: Camera, run: Run, *, start: Crop | None = None
+    ) -> Look:
+        """The last of several looks. The first shows the frame and what lies about it, and tells
+        where the ship is; the second, turned by several angles of which the surest few are
+        followed, how it lies; those after it lie round the ship as the one before showed it.
 
-    def _turned_look(self, image: Image, place: Crop, run: Run) -> tuple[Crop, Arrays]:
-        """The surest of the looks at a place under several angles: the network knows ships best
+        Args:
+            start: where the ship is expected; only if it is not surely there it is searched for.
+        """
+        if start is not None:
+            look = self._closer(self._look(image, start, run), image, camera, run)
+            if self._sureness(look) >= SURE:
+                return look
+        look = self._look(image, first_crop(image), run)
+        if self.options.looks == 1:
+            return look
+        place = place_of(self.corners(look.decoded, look.crop).points, image) or look.crop
+        looks = self._turned_looks(image, place, run)[:N_FOLLOWED]
+        for _ in range(self.options.looks - 2):
+            looks = [self._closer(look, image, camera, run) for look in looks]
+        return max(looks, key=self._sureness)
+
+    def _look(self, image: Image, crop: Crop, run: Run) -> Look:
+        return Look(crop, run(crop.apply(image, self.options.image_size)))
+
+    def _turned_looks(self, image: Image, place: Crop, run: Run) -> list[Look]:
+        """Looks at a place under several angles, the surest first: the network knows ships best
         whose left wing is to the right."""
-        n_angles, size = self.options.angles, self.options.image_size
+        n_angles = self.options.angles
         crops = [replace(place, angle_rad=2 * np.pi * k / n_angles) for k in range(n_angles)]
-        looks = [(crop, run(crop.apply(image, size))) for crop in crops]
-        return max(looks, key=lambda look: float(self.coding.peaks(look[1]).confidence.mean()))
+        looks = [self._look(image, crop, run) for crop in crops]
+        return sorted(looks, key=self._sureness, reverse=True)
+
+    def _closer(self, look: Look, image: Image, camera: Camera, run: Run) -> Look:
+        """A look round the corners that another one showed."""
+        corners = self.corners(look.decoded, look.crop)
+        # Corners that are far off would spoil the crop; a pose knows better where they are.
+        pose = rough_pose(corners.points, camera, **corners.weights)
+        points = corners.points if pose is None else camera.project(CORNERS, pose)
+        return self._look(image, near_crop(points, image) or look.crop, run)
+
+    def _sureness(self, look: Look) -> float:
+        peaks = self.coding.peaks(look.decoded)
+        return float(calibrated(peaks.confidence, self.options.calibration).mean())
 
     def corners(self, decoded: Arrays, crop: Crop) -> Corners:
         """What the network said of a crop, in pixels of the picture."""

@@ -25,7 +25,7 @@ from img2img.tasks.ship_options import ShipAugmentOptions, ShipOptions, ShipQues
 from img2img.vision import pose_metrics as measures
 from img2img.vision.camera import Camera
 from img2img.vision.metrics import Floats
-from img2img.vision.pose import PoseFit, solve_pose
+from img2img.vision.pose import CORNERS, PoseFit, solve_pose
 from img2img.vision.rigid import quaternion
 from img2img.vision.schemas import SHIP8
 from img2img.vision.tracking import TRACKERS, Tracker
@@ -86,6 +86,7 @@ class XWing(Task[ShipOptions, Sighting]):
         self.finder = CornerFinder(options, self.coding)
         self._trackers: dict[str, Tracker] = {}
         self._lasers: dict[str, Lasers] = {}
+        self._expected: dict[str, Crop | None] = {}
 
     @classmethod
     def defaults_for(
@@ -212,13 +213,16 @@ class XWing(Task[ShipOptions, Sighting]):
             )
         except DataError as error:
             raise InputError(str(error)) from None
-        return self._seen(image, camera, run)
+        # A video, or a picture of a folder.
+        start = self._expected.get(str(path)) or self._expected.get(str(path.parent))
+        return self._seen(image, camera, run, start)
 
     def answer_sample(self, sample: Sample, run: Run) -> Sighting:
-        return self._seen(sample.image, camera_of(sample), run)
+        start = self._expected.get(str(Path(sample.id).parent))
+        return self._seen(sample.image, camera_of(sample), run, start)
 
-    def _seen(self, image: Image, camera: Camera, run: Run) -> Sighting:
-        crop, decoded = self.finder.closest_look(image, camera, run)
+    def _seen(self, image: Image, camera: Camera, run: Run, start: Crop | None = None) -> Sighting:
+        crop, decoded = self.finder.closest_look(image, camera, run, start=start)
         return self._sighting(decoded, crop, camera)
 
     def _sighting(self, decoded: Arrays, crop: Crop, camera: Camera) -> Sighting:
@@ -250,6 +254,8 @@ class XWing(Task[ShipOptions, Sighting]):
         tracker = self._trackers.setdefault(sequence, TRACKERS[chosen]())
         fit = PoseFit(reason="the picture cannot be read.") if result is None else result.fit
         pose = tracker.update(fit.pose, None if fit.pose is None else fit.covariance)
+        if result is not None and chosen != "none":
+            self._expected[sequence] = _round_ship(pose, result.camera)
         if result is not None and pose is not fit.pose:
             covariance = getattr(tracker, "covariance", fit.covariance)
             is_bridged = fit.pose is None
@@ -335,6 +341,13 @@ class XWing(Task[ShipOptions, Sighting]):
         points = np.asarray(sample.labels["points"], np.float64)
         fit = PoseFit(pose=np.asarray(sample.labels["pose"], np.float64))
         return Sighting(points=points, confidence=np.ones(8), fit=fit, camera=camera_of(sample))
+
+
+def _round_ship(pose: Floats | None, camera: Camera) -> Crop | None:
+    """A crop about the ship at a pose (4, 4)."""
+    points = None if pose is None else camera.project(CORNERS, pose)
+    known = points is not None and np.isfinite(points).all()
+    return Crop.of_points(points, SHIP8) if points is not None and known else None
 
 
 def camera_of(sample: Sample) -> Camera:

@@ -204,6 +204,25 @@ def test_a_missed_frame_is_bridged_in_a_flight() -> None:
             assert np.isfinite(told.fit.rotation_deviation_deg)
 
 
+def test_a_followed_ship_is_not_searched_for_again() -> None:
+    adapter, calls = task(), [0]
+    adapter.ask({"smooth": "filter"})
+
+    def counted(canvas: Image) -> Arrays:
+        calls[0] += 1
+        return perfect(canvas)
+
+    counts = []
+    for sample in (FRAMES[0], FRAMES[0], FRAMES[1]):
+        calls[0] = 0
+        seen = adapter.answer_sample(sample, counted)
+        assert error_deg(seen, sample) < 2.0, "a cut in the film is noticed"
+        adapter.next_in(".", seen, is_video=False)
+        counts.append(calls[0])
+    assert counts[1] == 2
+    assert counts[0] > 2
+
+
 def test_sequences_do_not_mix() -> None:
     adapter = task()
     adapter.ask({"smooth": "filter"})
