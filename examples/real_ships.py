@@ -3,7 +3,7 @@
 The dots are found by their colour; which is which, the answered pose says: each is taken for the
 nearest corner, one to one. From them comes a pose that the answered one is compared with.
 
-Usage: python examples/real_ships.py FOLDER [WEIGHTS]
+Usage: python examples/real_ships.py PICTURE... [--weights WEIGHTS]
 """
 
 import json
@@ -22,9 +22,9 @@ from img2img.vision.metrics import Floats
 from img2img.vision.pose import CORNERS, rotation_error_deg, solve_pose
 
 
-def main(folder: Path, weights: list[str]) -> None:
-    """Prints a row a picture."""
-    command = [sys.executable, "-m", "img2img", "predict", "xwing", str(folder), "--json", *weights]
+def main(arguments: list[str]) -> None:
+    """Prints a row a picture; the arguments are those of `img2img predict xwing`."""
+    command = [sys.executable, "-m", "img2img", "predict", "xwing", "--json", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     print(f"{'picture':<16}{'dots':>5}{'corner px at 256':>18}{'rotation °':>12}{'stated °':>10}")
     for line in done.stdout.splitlines():
@@ -63,4 +63,4 @@ def red_dots(image: np.ndarray[Any, Any]) -> Floats:
 if __name__ == "__main__":
     if not sys.argv[1:]:
         sys.exit(__doc__)
-    main(Path(sys.argv[1]), ["--weights", sys.argv[2]] if sys.argv[2:] else [])
+    main(sys.argv[1:])

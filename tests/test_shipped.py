@@ -84,3 +84,15 @@ def test_sobel_is_exact_on_photos(tmp_path: Path) -> None:
     )
     assert done.code == 0, done.err
     assert done.json["baselines"]["uint8_stages"]["psnr"] < 50
+
+
+def test_xwing_tells_poses_of_unseen_frames(tmp_path: Path) -> None:
+    """Thresholds well below what the card states, on frames of another seed."""
+    made = img2img("data", "make", "xwing", "--n", 400, "--seed", 77, "--out", "t", cwd=tmp_path)
+    assert made.code == 0, made.err
+    limits = ("--max", "rotation_deg=9", "--min", "add_10=0.5", "--min", "answered=0.8")
+    done = img2img(
+        "eval", "xwing", "--data", "t", *limits, "--json", "-", "--no-baselines", cwd=tmp_path
+    )
+    assert done.code == 0, done.err
+    assert (done.json["split"], done.json["n"]) == ("test", 50)

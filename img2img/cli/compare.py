@@ -9,6 +9,7 @@ from img2img.cli.options import Data, Device, EngineName, JsonOut, Quiet, TaskNa
 
 if TYPE_CHECKING:
     from img2img.inference.session import Session
+    from img2img.tasks.base import Task
 
 
 def compare(
@@ -50,6 +51,7 @@ def compare(
     sessions = [opened(task, None if name == "shipped" else name, engine=engine, device=device)
                 for name in (a, b)]  # fmt: skip
     tasks = [task_of(session.card, task, allow_python=allow_python) for session in sessions]
+    _refuse_other_answers(*tasks)
     judge = tasks[0]
     with ranks_joined() as runtime:
         name, part, samples = chosen_samples(
@@ -85,6 +87,20 @@ def compare(
     write_json(outcome, json)
     if json != "-":
         _show(outcome)
+
+
+def _refuse_other_answers(a: "Task[Any, Any]", b: "Task[Any, Any]") -> None:
+    """Weights whose results have other numbers, such as points of two schemas."""
+    from itertools import zip_longest
+
+    from img2img.errors import UsageError
+
+    for ours, theirs in zip_longest(a.columns, b.columns, fillvalue="nothing"):
+        if ours != theirs:
+            raise UsageError(
+                f"A and B answer different things and cannot be compared: where A has {ours}, B "
+                f"has {theirs}."
+            )
 
 
 def _caution(sessions: "list[Session]") -> str:

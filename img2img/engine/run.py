@@ -166,10 +166,7 @@ def make_card(config: Config, network: Network, runtime: Runtime) -> Card:
     """What the weights of this training say of themselves."""
     options = config.to_json()["options"]
     for group, kind in config.groups.items():
-        # Paths of the trainer's machine are nobody else's business.
-        options[group] |= {
-            entry.name: entry.default for entry in fields(kind) if entry.metadata.get("local")
-        }
+        options[group] |= _withheld(kind)
     device = torch.cuda.get_device_name() if runtime.device.type == "cuda" else "cpu"
     return Card(
         task=config.task,
@@ -181,6 +178,11 @@ def make_card(config: Config, network: Network, runtime: Runtime) -> Card:
         version=__version__,
         facts={"date": datetime.now(UTC).date().isoformat(), "device": device},
     )
+
+
+def _withheld(options: Any) -> dict[str, Any]:
+    """{option: default} of what weights do not tell: paths of the trainer's machine."""
+    return {e.name: e.default for e in fields(options) if e.metadata.get("local")}
 
 
 def train(
@@ -255,7 +257,7 @@ def settle(task: Task[Any, Any], run: Path, val: Dataset) -> None:
     settled = task.settle(network, val)
     if settled != task.options:
         outputs = list(type(task)(settled, task.training).head().outputs)
-        options = card.options | {"task": _plain(settled)}
+        options = card.options | {"task": _plain(settled) | _withheld(settled)}
         card = replace(card, options=options, outputs=outputs)
         write_checkpoint(best, replace(checkpoint, card=card))
 

@@ -70,12 +70,12 @@ class PatchDiscriminator(nn.Module):
     @property
     def patch_px(self) -> int:
         """Side of the patch that one logit sees: 1, 16, 34, 70, 142 or 286 px for 0…5 layers."""
-        return 9 * 2**self.n_layers - 2 if self.n_layers else 1
+        return (9 << self.n_layers) - 2 if self.n_layers else 1
 
     @property
     def least_px(self) -> int:
         """Side of the smallest picture that it can judge."""
-        return 3 * 2**self.n_layers
+        return 3 << self.n_layers
 
     def forward(self, condition: Tensor | None, picture: Tensor) -> Judgement:
         """Judges a batch.

@@ -79,8 +79,9 @@ class Pix2Pix(nn.Module):
     def network(cls, options: Options, head: Head) -> Network:
         """The body with its head; pictures are padded to multiples of 2 to the depth.
 
-        A pixel's answer depends on 3 * 2^depth - 3 px around it (two cells at each level and side,
-        with either way of enlarging); with instance norm on the whole picture.
+        A pixel's answer depends on 3 * 2^depth - 3 px around it: on its way down each level adds a
+        cell of the finer size, on its way up one of the coarser size. With instance norm it depends
+        on the whole picture.
         """
         body = cls(options, n_maps=head.n_maps)
         stride = 2**options.depth

@@ -23,7 +23,7 @@ ROOM = 1.2
 """What is left round a ship that was seen from afar, in sides of the crop about its corners."""
 
 
-N_FOLLOWED = 2
+N_FOLLOWED = 3
 """Of the angles of the second look."""
 SURE = 0.5
 """Mean confidence of the corners from which on a ship is where it was expected."""

@@ -11,8 +11,9 @@ CENTRE_WITHIN = 0.25
 """How far the centre of a face that is found may be off, in sides of the labelled one."""
 SIDE_WITHIN = 1.5
 """The factor by which its side may be off."""
-N_RANKED = 8
-"""How many of a picture's answers, the surest, the average precision looks at."""
+N_RANKED = 100
+"""How many of a picture's answers, the surest, the average precision looks at: more faces than that
+are not found in one picture."""
 METRICS = ("average_precision", "recall", "precision", "false_per_picture", "centre_error",
            "side_error", "angle_error_deg")  # fmt: skip
 
@@ -120,10 +121,13 @@ def average_precision(rows: Mapping[str, Floats], weights: Floats) -> float:
     faces = float(weights @ rows["n_truth"])
     if faces == 0:
         return np.nan
-    scores = np.stack([rows[f"score_{i}"] for i in range(N_RANKED)], axis=1)
-    hits = np.stack([rows[f"hit_{i}"] for i in range(N_RANKED)], axis=1)
+    # Ranks are filled from the first on, mostly a few of them.
+    unused = (i for i in range(1, N_RANKED) if np.isnan(rows[f"score_{i}"]).all())
+    ranks = range(next(unused, N_RANKED))
+    scores = np.stack([rows[f"score_{i}"] for i in ranks], axis=1)
+    hits = np.stack([rows[f"hit_{i}"] for i in ranks], axis=1)
     known = np.isfinite(scores)
-    of_answers = np.repeat(weights[:, None], N_RANKED, axis=1)[known]
+    of_answers = np.repeat(weights[:, None], len(ranks), axis=1)[known]
     # Answers of one score come together, so that a picture twice is a picture of twice the weight.
     levels, level = np.unique(-scores[known], return_inverse=True)
     n_hits, n_all = np.zeros(len(levels)), np.zeros(len(levels))

@@ -157,7 +157,7 @@ def metric_names(schema: Schema) -> tuple[str, ...]:
 def of_found(rows: Mapping[str, Floats], weights: Floats) -> Floats:
     """(N,): the weights of pictures whose labelled face was found, and 0 for the others: what is
     searched for and missed has no error of its own."""
-    return weights * (rows["found"] == 1)
+    return np.where(rows["found"] == 1, weights, 0.0)
 
 
 def summarise(

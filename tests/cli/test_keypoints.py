@@ -340,11 +340,21 @@ def test_options_that_do_not_fit_say_what_does(kaggle_run: Path, refused: Door) 
         (2, (*train, *TINY, "--set", "task.way=coordinates"), "choose regressor"),
         (2, (*predict, "1,2,3"), "--face-box takes x0,y0,x1,y1 in pixels"),
         (2, (*predict, "1,2,3,x"), "--face-box cannot be '1,2,3,x'"),
+        (2, (*predict, "1,2,3,4", "--whole-image"), "--face-box and --whole-image contradict"),
         (2, ("predict", "sobel", "data/0.png", "--face-box", "1,2,3,4"), "does not go with"),
     ):
         assert refused(*arguments)[0] == code, told
         assert told in refused(*arguments)[1]
         assert not Path("run").exists()
+
+
+def test_weights_of_two_schemas_are_not_compared(
+    kaggle_run: Path, kaggle: Path, refused: Door
+) -> None:
+    data = kaggle / "training.csv"
+    code, line = refused("compare", "keypoints", kaggle_run, "shipped", "--data", data)
+    assert code == 2
+    assert "where A has left_eye_center_x, B has jaw_0_x" in line
 
 
 # ---- data make, check, preview

@@ -86,6 +86,14 @@ def test_average_precision_of_a_known_ranking() -> None:
     assert metrics(one, missed)["average_precision"] == pytest.approx(0.5)
 
 
+def test_all_faces_of_a_crowd_are_ranked() -> None:
+    crowd = np.array([(100 * x, 100 * y, 40, 0) for x in range(8) for y in range(5)], np.float64)
+    row = finding.row(crowd, np.linspace(0.9, 0.6, 40), crowd, reach=np.inf, threshold=0.5)
+    assert metrics(row)["average_precision"] == pytest.approx(1)
+    alone = finding.row(answers(*FACE), np.array([0.95]), FACE, reach=np.inf, threshold=0.5)
+    assert metrics(row, alone)["average_precision"] == pytest.approx(1)
+
+
 def test_precision_at_a_recall_is_the_best_there_or_above() -> None:
     """A false one of 0.9, hits of 0.8 and 0.7: precision rises from 1/2 to 2/3."""
     one = finding.row(answers((100, 120, 40, 0), *FACE), np.array([0.9, 0.8]), FACE, **LABELS)

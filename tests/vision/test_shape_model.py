@@ -19,9 +19,7 @@ def _pose(angle: float, scale: float) -> Similarity:
 
 @settings(deadline=None, max_examples=60)
 @given(angle=angles, scale=scales, seed=st.integers(0, 1000), missing=st.integers(0, 13))
-def test_a_similarity_is_found(
-    angle: float, scale: float, seed: int, missing: int
-) -> None:
+def test_a_similarity_is_found(angle: float, scale: float, seed: int, missing: int) -> None:
     rng = np.random.default_rng(seed)
     source = rng.normal(0, 1, (15, 2))
     pose = _pose(angle, scale)
