@@ -46,13 +46,16 @@ def export_int8_weights(source: Path, card: Card, path: Path) -> None:
         name, axis = tensor.name, axes[tensor.name]
         others = tuple(i for i in range(values.ndim) if i != axis)
         scale = np.maximum(np.abs(values).max(axis=others, keepdims=True) / 127, 1e-12)
-        stored = np.rint(values / scale).astype(np.int8)
-        tensor.CopyFrom(onnx.numpy_helper.from_array(stored, f"{name}.int8"))
-        scales.append(
-            onnx.numpy_helper.from_array(scale.astype(np.float32).ravel(), f"{name}.scale")
+        tensor.CopyFrom(
+            onnx.numpy_helper.from_array(np.rint(values / scale).astype(np.int8), f"{name}.int8")
         )
-        inputs = [f"{name}.int8", f"{name}.scale"]
-        nodes.append(onnx.helper.make_node("DequantizeLinear", inputs, [name], axis=axis))
+        scales.append(onnx.numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale"))
+        # Not DequantizeLinear, which ONNX Runtime leaves to every run.
+        to = onnx.TensorProto.FLOAT
+        nodes += [
+            onnx.helper.make_node("Cast", [f"{name}.int8"], [f"{name}.levels"], to=to),
+            onnx.helper.make_node("Mul", [f"{name}.levels", f"{name}.scale"], [name]),
+        ]
     model.graph.initializer.extend(scales)
     _put_first(model.graph, nodes)
     _store_fp16(model.graph)

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from img2img.config import option
-from img2img.errors import UsageError
+from img2img.errors import InputError, UsageError
 from img2img.tasks.point_coding import PointOptions
 from img2img.vision.schemas import schema_of
 
@@ -17,6 +20,21 @@ def _check_box(box: tuple[float, ...]) -> None:
             "--face-box takes x0,y0,x1,y1 in pixels, the left upper corner first, such as "
             "120,80,260,240."
         )
+
+
+def box_in_picture(box: tuple[float, ...], height: int, width: int) -> NDArray[np.float64]:
+    """(4,): the box of `--face-box`, some of which a picture of that size must show.
+
+    Raises:
+        InputError: it shows none of it.
+    """
+    x0, y0, x1, y1 = box
+    if x1 < 0 or y1 < 0 or x0 > width - 1 or y0 > height - 1:
+        raise InputError(
+            f"--face-box {','.join(f'{edge:g}' for edge in box)} lies outside of the picture, "
+            f"which has {width} × {height} pixels: give x0,y0,x1,y1 within it."
+        )
+    return np.array(box, np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,9 +18,14 @@ from img2img.data.faces import FaceCrops, face_crop, rough_box
 from img2img.data.sample import Dataset, Image, Sample, Splits
 from img2img.data.split import refuse_folds
 from img2img.data.view import View
-from img2img.errors import InputError, UsageError
+from img2img.errors import UsageError
 from img2img.tasks.base import Arrays, Best, Curve, Run, Table, Task
-from img2img.tasks.keypoint_options import KeypointOptions, KeypointQuestions, fitting_defaults
+from img2img.tasks.keypoint_options import (
+    KeypointOptions,
+    KeypointQuestions,
+    box_in_picture,
+    fitting_defaults,
+)
 from img2img.tasks.keypoint_settling import settled_options
 from img2img.tasks.point_coding import PointCoding
 from img2img.vision import keypoints as measures
@@ -184,18 +189,15 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
 
     def result(self, decoded: Arrays, view: View) -> list[Face]:
         peaks = self.coding.peaks(decoded)
-        return [
-            Face(
-                view.to_original(peaks.points),
-                calibrated(peaks.confidence, self.options.calibration),
-            )
-        ]
+        confidence = calibrated(peaks.confidence, self.options.calibration)
+        return [Face(view.to_original(peaks.points), confidence)]
 
     def answer(self, image: Image, run: Run) -> list[Face]:
         """The faces that the finder proposes, or those where the user says they are; without either
         the picture is one face."""
         if self.asked.face_box:
-            return [self._face(image, self._told_crop(*image.shape[:2]), 1.0, run)]
+            box = box_in_picture(self.asked.face_box, *image.shape[:2])
+            return [self._face(image, Crop.of_box(box), 1.0, run)]
         if not self.wants_first_look or self.first_look is None:
             return [self._face(image, Crop.whole(*image.shape[:2]), 1.0, run)]
         faces = [
@@ -203,16 +205,6 @@ class Keypoints(Task[KeypointOptions, list[Face]]):
             for proposal in self.first_look(image)
         ]
         return measures.distinct(faces)
-
-    def _told_crop(self, height: int, width: int) -> Crop:
-        """Round the box that the user gives, in a picture of that size."""
-        x0, y0, x1, y1 = box = self.asked.face_box
-        if x1 < 0 or y1 < 0 or x0 > width - 1 or y0 > height - 1:
-            raise InputError(
-                f"--face-box {','.join(f'{edge:g}' for edge in box)} lies outside of the picture, "
-                f"which has {width} × {height} pixels: give x0,y0,x1,y1 within it."
-            )
-        return Crop.of_box(np.array(box))
 
     def ask(self, given: Mapping[str, Any]) -> None:
         super().ask(given)

@@ -116,9 +116,10 @@ class Translate(Task[TranslateOptions, Translated]):
         cls, options: TranslateOptions, model: str, *, source: str | None
     ) -> Mapping[str, Mapping[str, Any]]:
         """As many channels as the targets have; generated pictures are learned in squares and
-        passes that two CPU cores manage in minutes."""
+        passes that two CPU cores manage in minutes, and the weights say what made them worse."""
         if source is None:
-            return {"train": {"epochs": 20, "val_samples": 32}, "task": {"image_size": 64}}
+            task = {"image_size": 64, "filter": options.filter or _USUAL_FILTER}
+            return {"train": {"epochs": 20, "val_samples": 32}, "task": task}
         if options.makes_pairs_of(source):
             is_folder = Path(source).is_dir()
             return {"task": {"channels": n_channels_of(Path(source))}} if is_folder else {}
