@@ -168,7 +168,7 @@ class Network(nn.Module):
             raise UsageError(
                 "train.frozen_stages needs a model with an encoder, such as unet:resnet18."
             )
-        side = 128
+        side = max(128, self.stride)
         passed: list[nn.Module] = []
         n_large = 0
 
@@ -184,10 +184,10 @@ class Network(nn.Module):
             for layer in encoder.modules()
             if any(True for _ in (*layer.parameters(recurse=False), *layer.buffers(recurse=False)))
         ]
-        was_training = encoder.training
-        with torch.no_grad():
-            encoder.eval()(torch.zeros(1, 3, side, side, device=self.mean.device))
-        encoder.train(was_training)
+        was_training = self.body.training
+        with torch.no_grad():  # the body, as some encoders are mere lists of blocks
+            self.body.eval()(torch.zeros(1, 3, side, side, device=self.mean.device))
+        self.body.train(was_training)
         for hook in hooks:
             hook.remove()
         return passed[:n_large]

@@ -112,3 +112,11 @@ def _is_moved(network: Network, *, from_px: int) -> bool:
         changed[..., column + from_px :] += 1e3
         moved.append(not torch.equal(network(changed)[..., column], before[..., column]))
     return any(moved)
+
+
+def test_the_first_stages_of_an_encoder_that_is_a_list_of_blocks() -> None:
+    options = UNet.Options(name="unet", width=4, depth=2)
+    network = UNet.network(options, ImageHead(1)).train()
+    stages = network.first_stages(0), network.first_stages(1), network.first_stages(2)
+    assert [len(layers) for layers in stages] == [0, 8, 12], "convolutions and norms"
+    assert network.body.training
