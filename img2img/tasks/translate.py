@@ -117,13 +117,17 @@ class Translate(Task[TranslateOptions, Translated]):
     ) -> Mapping[str, Mapping[str, Any]]:
         """As many channels as the targets have; generated pictures are learned in squares and
         passes that two CPU cores manage in minutes, and the weights say what made them worse."""
+        # Without normalisation it learns fast, and one wild batch could throw it off.
+        train: dict[str, Any] = {"lr": 2e-3, "clip_norm": 1.0} if model == "resunet" else {}
+        task: dict[str, Any] = {}
         if source is None:
+            train |= {"epochs": 20, "val_samples": 32}
             task = {"image_size": 64, "filter": options.filter or _USUAL_FILTER}
-            return {"train": {"epochs": 20, "val_samples": 32}, "task": task}
-        if options.makes_pairs_of(source):
-            is_folder = Path(source).is_dir()
-            return {"task": {"channels": n_channels_of(Path(source))}} if is_folder else {}
-        return {"task": {"channels": n_target_channels(Path(source), options.pair_layout())}}
+        elif not options.makes_pairs_of(source):
+            task = {"channels": n_target_channels(Path(source), options.pair_layout())}
+        elif Path(source).is_dir():
+            task = {"channels": n_channels_of(Path(source))}
+        return {"train": train, "task": task}
 
     # ---- data
 
