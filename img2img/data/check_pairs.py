@@ -10,7 +10,8 @@ import numpy as np
 from img2img.config import DataOptions
 from img2img.data.check import CheckReport, Facts, Problem, picture_problems
 from img2img.data.formats.folders import part_indices
-from img2img.data.formats.paired import PairLayout, PicturePair, find_picture_pairs, is_grey
+from img2img.data.formats.paired import is_grey
+from img2img.data.formats.picture_pairs import PairLayout, PicturePair, find_picture_pairs
 from img2img.data.groups import group_names
 from img2img.data.split import PARTS
 from img2img.errors import DataError, InputError
@@ -80,7 +81,7 @@ def _divided(
 ) -> dict[str, list[_PairFacts]]:
     """{part: its samples}."""
     ids = [fact.pair.id for fact in facts]
-    groups = group_names(ids, [fact.pair.input for fact in facts], data, source)
+    groups = group_names(ids, [fact.pair.named for fact in facts], data, source)
     parts = part_indices(ids, data, groups)[0] if facts else {}
     return {part: [facts[at] for at in parts.get(part, [])] for part in PARTS}
 

@@ -13,15 +13,8 @@ from numpy.typing import NDArray
 
 from img2img.config import DataOptions, TaskOptions, option
 from img2img.data.augment_pairs import PairAugmenter, PairAugmentOptions, square
-from img2img.data.formats.paired import (
-    INPUT,
-    TARGET,
-    PairLayout,
-    holds_pairs,
-    n_channels_of,
-    n_target_channels,
-    paired_splits,
-)
+from img2img.data.formats.paired import n_channels_of, n_target_channels, paired_splits
+from img2img.data.formats.picture_pairs import INPUT, TARGET, PairLayout, holds_pairs
 from img2img.data.sample import Dataset, Image, Sample, Splits
 from img2img.data.sources import open_pictures
 from img2img.data.view import View

@@ -11,7 +11,7 @@ from img2img.config import DataOptions
 from img2img.data import images
 from img2img.data.check import CheckReport, Problem
 from img2img.data.check_pairs import check_pairs
-from img2img.data.formats.paired import PairLayout
+from img2img.data.formats.picture_pairs import PairLayout
 
 
 def photo(seed: int) -> Any:

@@ -12,13 +12,11 @@ from img2img.config import DataOptions
 from img2img.data import images
 from img2img.data.formats.paired import (
     PairedPictures,
-    PairLayout,
-    holds_pairs,
-    look_side_by_side,
     n_channels_of,
     n_target_channels,
     paired_splits,
 )
+from img2img.data.formats.picture_pairs import PairLayout, holds_pairs, look_side_by_side
 from img2img.data.sample import Image, Splits
 from img2img.data.synth.textures import draw_texture
 from img2img.errors import DataError, UsageError
@@ -161,6 +159,9 @@ def test_groups_stay_together(folder: Path) -> None:
     splits = splits_of(folder, folds=4, fold=1)
     assert len({record.group for record in splits.parts["test"].records}) == 1
     assert len(splits.parts["test"]) == 2
+    backward = splits_of(folder, PairLayout(forward=False), folds=4, fold=1)
+    for one, other in zip(splits.whole.records, backward.whole.records, strict=True):
+        assert (one.id, one.group) == (other.id, other.group)
 
 
 def test_digests_follow_both_pictures(folder: Path) -> None:
