@@ -103,8 +103,11 @@ class TrainOptions:
     beta1: float = option(0.9, "First momentum of Adam, momentum of SGD.", low=0.0, high=0.999999)
     beta2: float = option(0.999, "Second momentum of Adam.", low=0.0, high=0.999999)
     weight_decay: float = option(0.01, "Weight decay (AdamW: decoupled).", low=0.0)
-    schedule: Literal["constant", "cosine", "one-cycle", "plateau"] = option(
-        "cosine", "Course of the learning rate.", flag="--schedule", panel="Learning"
+    schedule: Literal["constant", "linear", "cosine", "one-cycle", "plateau"] = option(
+        "cosine",
+        "Course of the learning rate; linear: constant for half the budget, then to 0.",
+        flag="--schedule",
+        panel="Learning",
     )
     warmup_steps: int = option(0, "Steps of linear warm-up.", low=0)
     plateau_patience: int = option(3, "Validations without a better one before lr / 10.", low=1)

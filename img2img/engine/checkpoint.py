@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from img2img.engine.trainer import Trainer
 
 FILE = "checkpoint.safetensors"
+_OPTIMIZERS = ("optimizer.", "opponent_optimizer.")
+"""Prefixes, in the order of `Trainer.players`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,8 @@ def restore(trainer: "Trainer") -> None:
         for key, value in weights.items():
             trainer.ema.tensors[key].copy_(value)
     trainer.objective.load_state_dict(saved.part("objective."))
-    restore_optimizer(trainer.optimizer, saved.part("optimizer."))
+    for number, (_, optimizer) in enumerate(trainer.players):
+        restore_optimizer(optimizer, saved.part(_OPTIMIZERS[number]))
     trainer.progress = Progress(**saved.state)
     if trainer.progress.loss_scale is not None:
         trainer.scaler.load_state_dict(trainer.progress.loss_scale)
@@ -150,7 +153,9 @@ def _checkpoint_of(trainer: "Trainer", *, whole: bool) -> Checkpoint:
         tensors |= {f"objective.{k}": v for k, v in trainer.objective.state_dict().items()}
         if ema is not None:
             tensors |= {f"raw.{key}": value for key, value in trained.items()}
-        tensors |= {f"optimizer.{k}": v for k, v in optimizer_tensors(trainer.optimizer).items()}
+        for number, (_, optimizer) in enumerate(trainer.players):
+            prefix = _OPTIMIZERS[number]
+            tensors |= {f"{prefix}{k}": v for k, v in optimizer_tensors(optimizer).items()}
         scale = trainer.scaler.state_dict() if trainer.scaler.is_enabled() else None
         state = asdict(replace(progress, loss_scale=scale, elapsed_s=trainer.elapsed_s()))
     facts = {"step": progress.step, "val": {trainer.task.best.metric: progress.best}}

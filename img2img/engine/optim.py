@@ -41,6 +41,8 @@ def lr_factor(options: TrainOptions, step: int, progress: float) -> float:
     """
     if options.warmup_steps and step < options.warmup_steps:
         return (step + 1) / options.warmup_steps
+    if options.schedule == "linear":
+        return min(1.0, max(1e-3, 2 - 2 * progress))
     if options.schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * progress)) * 0.999 + 0.001
     if options.schedule == "one-cycle":

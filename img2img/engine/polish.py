@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from img2img.engine.events import Stepped
+from img2img.engine.optim import Ema
 
 if TYPE_CHECKING:
     from img2img.engine.trainer import Trainer
@@ -15,7 +16,24 @@ _CHUNK = 20
 """Iterations between two rows of the log."""
 
 
-def polish(trainer: "Trainer") -> bool:
+def polish(trainer: "Trainer") -> None:
+    """The closing phase, in the leading process; the others get its weights.
+
+    Raises:
+        Interrupted: a signal arrived; `last/` holds the weights from before.
+    """
+    runtime, progress = trainer.runtime, trainer.progress
+    is_stopped = runtime.leads and not _polished(trainer)
+    if runtime.agree(is_stopped)[0]:
+        raise trainer.interrupted()
+    runtime.copy_from_leader(trainer.network.state_dict().values())
+    if trainer.ema is not None:
+        trainer.ema = Ema(trainer.network, trainer.ema.decay)
+    progress.polished = True
+    progress.validated_step = -1
+
+
+def _polished(trainer: "Trainer") -> bool:
     """Minimises the objective on one augmented batch, from the moving average where there is one,
     and puts the result into the network; false, with the network as it was, if a signal arrived.
 

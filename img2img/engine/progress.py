@@ -4,11 +4,12 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from img2img.config import TrainOptions
 from img2img.option_values import parse_duration_s
+from img2img.vision.adversarial import CollapseWatch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +33,23 @@ class Progress:
     loss_scale: dict[str, Any] | None = None
     polished: bool = False
     n_rows: int = 0
+    collapse: CollapseWatch = field(default_factory=CollapseWatch)
+
+    def __post_init__(self) -> None:
+        from_json: Any = self.collapse
+        if isinstance(from_json, dict):
+            self.collapse = CollapseWatch(**from_json)
+
+    def look(self, losses: dict[str, float]) -> str | None:
+        """A sentence where the row of means shows that two networks no longer learn from each
+        other."""
+        if "discriminator" not in losses:
+            return None
+        return self.collapse.look(
+            accuracy=losses["discriminator_accuracy"],
+            gan_loss=losses["gan"],
+            spread=losses["spread"],
+        )
 
 
 class Budget:

@@ -91,6 +91,15 @@ class Runtime:
         """Whether this process writes files and talks."""
         return self.rank == 0
 
+    def wrapped(self, network: "torch.nn.Module") -> "torch.nn.Module":
+        """The network as all processes train it: their gradients are averaged."""
+        if self.world == 1:
+            return network
+        from torch.nn.parallel import DistributedDataParallel
+
+        on_gpu = self.device.type == "cuda"
+        return DistributedDataParallel(network, device_ids=[self.device] if on_gpu else None)
+
     def agree(self, *flags: bool) -> list[bool]:
         """Each flag raised in any process, so that all take the same branch."""
         if self.world == 1:
@@ -134,6 +143,16 @@ class Runtime:
 
             for tensor in tensors:
                 distributed.broadcast(tensor, src=0)
+
+    def average(self, tensors: "Iterable[torch.Tensor | None]") -> None:
+        """Overwrites the tensors of every process with their mean over the processes."""
+        if self.world > 1:
+            from torch import distributed
+
+            for tensor in tensors:
+                if tensor is not None:
+                    distributed.all_reduce(tensor)
+                    tensor /= self.world
 
     def barrier(self) -> None:
         """Waits for every process."""

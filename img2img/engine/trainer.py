@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from img2img.config import Config
 from img2img.data.loader import make_loader
@@ -26,6 +25,7 @@ from img2img.inference.predictor import Predictor
 from img2img.inference.torch_session import TorchSession
 from img2img.inference.weights import Card
 from img2img.models.network import Network
+from img2img.models.opponent import Adversarial
 from img2img.tasks.base import Task
 
 SAVE_INTERVAL_S = 300.0
@@ -69,7 +69,11 @@ class Trainer:
         if self.options.channels_last:
             self.network.to(memory_format=torch.channels_last)
         self.frozen_stages = self.network.first_stages(self.options.frozen_stages)
-        self.optimizer = make_optimizer(self.network, self.options)
+        self.game = self.objective if isinstance(self.objective, Adversarial) else None
+        learning = [self.network] if self.game is None else [self.network, self.game.opponent]
+        self.players = [(module, make_optimizer(module, self.options)) for module in learning]
+        runtime.copy_from_leader(self.objective.state_dict().values())
+        self.optimizer = self.players[0][1]
         self.ema = Ema(self.network, self.options.ema) if self.options.ema else None
         self.teacher = make_teacher(self.network, self.objective, self.ema)
         self.scaler = torch.amp.GradScaler(
@@ -116,7 +120,9 @@ class Trainer:
                 self._validate()
                 self._save("last")
             if self._polish_is_due():
-                self._polish()
+                polish(self)
+                self._validate()
+                self._save("last")
         return Finished(
             step=self.progress.step,
             reason=reason,
@@ -158,8 +164,9 @@ class Trainer:
         options, progress = self.options, self.progress
         share = self.budget.share_used(progress, self._clock_s())
         factor = lr_factor(options, progress.step, share) * progress.plateau_factor
-        for group in self.optimizer.param_groups:
-            group["lr"] = options.lr * factor
+        for _, optimizer in self.players:
+            for group in optimizer.param_groups:
+                group["lr"] = options.lr * factor
         while True:
             try:
                 seed_step(options.seed, progress.step, self.runtime.rank)
@@ -167,21 +174,21 @@ class Trainer:
                 break
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 self._halve_micro_batch(error, len(batch["image"]))
-        if options.clip_norm is not None:
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.network.parameters(), options.clip_norm)
-        self.scaler.step(self.optimizer)
+        for module, optimizer in self.players:
+            if options.clip_norm is not None:
+                self.scaler.unscale_(optimizer)
+                nn.utils.clip_grad_norm_(module.parameters(), options.clip_norm)
+            self.scaler.step(optimizer)
         self.scaler.update()
         self.window.add(losses)
 
     def _accumulate(self, batch: Batch) -> dict[str, Tensor]:
         """Gradients of the mean loss over the batch, in micro-batches; the losses, detached."""
-        self.optimizer.zero_grad(set_to_none=True)
-        device = self.runtime.device
+        self._zero_grad()
         n, size = len(batch["image"]), self.progress.micro_batch or len(batch["image"])
         sums: dict[str, Tensor] = {}
         for start in range(0, n, size):
-            part = {k: v[start : start + size].to(device, non_blocking=True)
+            part = {k: v[start : start + size].to(self.runtime.device, non_blocking=True)
                     for k, v in batch.items()}  # fmt: skip
             share = len(part["image"]) / n
             last = start + size >= n
@@ -190,12 +197,24 @@ class Trainer:
                 with self.autocast():
                     if self.teacher is not None:
                         part["teacher"] = self.teacher(part["weak"])
-                    losses = self.objective(self.model(part["image"]), part)
+                    maps = self.model(part["image"])
+                    losses = self.objective(maps, part)
                     total = torch.stack(list(losses.values())).sum() * share
                 self.scaler.scale(total).backward()
+            if self.game is not None:
+                with self.autocast():
+                    judged = self.game.judge(maps.detach(), part)
+                self.scaler.scale(judged["discriminator"] * share).backward()
+                losses |= judged
             for name, loss in losses.items():
                 sums[name] = sums.get(name, 0) + loss.detach() * share
+        if self.game is not None:
+            self.runtime.average(p.grad for p in self.game.opponent.parameters())
         return sums
+
+    def _zero_grad(self) -> None:
+        for _, optimizer in self.players:
+            optimizer.zero_grad(set_to_none=True)
 
     # ---- what happens between steps
 
@@ -245,24 +264,13 @@ class Trainer:
     def _polish_is_due(self) -> bool:
         return self.options.polish_steps > 0 and not self.progress.polished
 
-    def _polish(self) -> None:
-        """The closing phase: L-BFGS on one fixed batch, validated like an epoch."""
-        is_stopped = self.runtime.leads and not polish(self)
-        if self.runtime.agree(is_stopped)[0]:
-            raise self.interrupted()  # `last/` holds the weights from before
-        self.runtime.copy_from_leader(self.network.state_dict().values())
-        if self.ema is not None:
-            self.ema = Ema(self.network, self.ema.decay)
-        self.progress.polished = True
-        self.progress.validated_step = -1
-        self._validate()
-        self._save("last")
-
     def _log(self) -> None:
         """One row of means; between these rows steps never wait for the device."""
         losses = self.runtime.mean(self.window.losses())
         elapsed_s = self.window.elapsed_s
         self._stop_at_nan(losses)
+        if (collapse := self.progress.look(losses)) is not None:
+            self.emit(Noted(text=collapse))
         self.emit(
             Stepped(
                 step=self.progress.step,
@@ -293,7 +301,7 @@ class Trainer:
                 "--image-size or --set train.micro_batch."
             ) from None
         self.progress.micro_batch = size // 2
-        self.optimizer.zero_grad(set_to_none=True)
+        self._zero_grad()
         if self.runtime.device.type == "cuda":
             torch.cuda.empty_cache()
         self.emit(Noted(text=f"memory ran out: {size // 2} samples at once from now on, "
@@ -353,12 +361,7 @@ class Trainer:
         """The network as the loop calls it; what is saved is always `self.network`."""
         if self.options.compile and self.network._compiled_call_impl is None:
             self.network.compile()
-        if self.runtime.world == 1:
-            return self.network
-        on_gpu = self.runtime.device.type == "cuda"
-        return DistributedDataParallel(
-            self.network, device_ids=[self.runtime.device] if on_gpu else None
-        )
+        return self.runtime.wrapped(self.network)
 
     def _frozen(self) -> list[nn.Module]:
         """What this epoch does not train: first the encoder, later its first stages."""

@@ -16,6 +16,7 @@ from img2img.data.sample import Dataset, Image, Sample, Splits
 from img2img.data.sources import open_pictures
 from img2img.data.view import View
 from img2img.tasks.base import Arrays, Best, Task
+from img2img.tasks.opponent_options import PIX2PIX_DEFAULTS, AdversarialOptions, opposed
 from img2img.vision.filters import ImageFilter, make_filter, reach_px, with_inline_kernel
 from img2img.vision.metrics import frame_mask, psnr_db, structural_similarity
 
@@ -83,6 +84,7 @@ class Sobel(Task[SobelOptions, Filtered]):
     """Sobel or any other image filter, learned exactly, at any size, borders included."""
 
     Options = SobelOptions
+    groups: ClassVar[Mapping[str, type]] = {"adversarial": AdversarialOptions}
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "model": {"name": "filternet"},
         "train": {"epochs": 10, "epoch_size": 2048, "val_samples": 32},
@@ -101,7 +103,10 @@ class Sobel(Task[SobelOptions, Filtered]):
     def defaults_for(
         cls, options: SobelOptions, model: str, *, source: str | None
     ) -> Mapping[str, Mapping[str, Any]]:
-        """FilterNet learns fast, wants no decay, and must reach as far as the filter does."""
+        """FilterNet learns fast, wants no decay, and must reach as far as the filter does; pix2pix
+        learns as it was published."""
+        if model == "pix2pix":
+            return PIX2PIX_DEFAULTS
         if model != "filternet":
             return {}
         reach = reach_px(options.filter, options.kernel_size, options.blur_size)
@@ -140,7 +145,8 @@ class Sobel(Task[SobelOptions, Filtered]):
         from img2img.vision.losses import ClippedLoss, Terms
 
         power = {"l1": 1, "l2": 2}[self.options.loss]
-        return Terms(**{self.options.loss: ClippedLoss("target", power)})
+        terms = Terms(**{self.options.loss: ClippedLoss("target", power)})
+        return opposed(terms, self.training["adversarial"], target="target", channels=1)
 
     def polish_objective(self) -> nn.Module:
         """The squared distance: the absolute one has a kink where it matters most."""

@@ -20,6 +20,7 @@ from img2img.data.sources import open_pictures
 from img2img.data.view import View
 from img2img.errors import UsageError
 from img2img.tasks.base import Arrays, Best, Task
+from img2img.tasks.opponent_options import PIX2PIX_DEFAULTS, AdversarialOptions, opposed
 from img2img.vision.degradations import Degradation, grey
 from img2img.vision.loss_sums import parse_picture_losses
 from img2img.vision.picture_metrics import METRICS, row
@@ -94,7 +95,9 @@ class Translate(Task[TranslateOptions, Translated]):
     """Pictures from pictures, learned from any pairs: noise to clean, edges to photo."""
 
     Options = TranslateOptions
-    groups: ClassVar[Mapping[str, type]] = {"augment": PairAugmentOptions}
+    groups: ClassVar[Mapping[str, type]] = {
+        "augment": PairAugmentOptions, "adversarial": AdversarialOptions,
+    }  # fmt: skip
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "model": {"name": "resunet"},
         "train": {"epochs": 60, "lr": 1e-3, "warmup_steps": 20, "ema": 0.99},
@@ -112,15 +115,21 @@ class Translate(Task[TranslateOptions, Translated]):
         passes that two CPU cores manage in minutes, and the weights say what made them worse."""
         # Without normalisation it learns fast, and one wild batch could throw it off.
         train: dict[str, Any] = {"lr": 2e-3, "clip_norm": 1.0} if model == "resunet" else {}
+        adversarial: Mapping[str, Any] = {}
+        if model == "pix2pix":
+            train |= PIX2PIX_DEFAULTS["train"]
+            adversarial = PIX2PIX_DEFAULTS["adversarial"]
         task: dict[str, Any] = {}
         if source is None:
             train |= {"epochs": 20, "val_samples": 32}
-            task = {"image_size": 64, "filter": options.filter or _USUAL_FILTER}
+            # pix2pix takes 128 pixels to one cell.
+            size = 128 if model == "pix2pix" else 64
+            task = {"image_size": size, "filter": options.filter or _USUAL_FILTER}
         elif not options.makes_pairs_of(source):
             task = {"channels": n_target_channels(Path(source), options.pair_layout())}
         elif Path(source).is_dir():
             task = {"channels": n_channels_of(Path(source))}
-        return {"train": train, "task": task}
+        return {"train": train, "task": task, "adversarial": adversarial}
 
     # ---- data
 
@@ -189,6 +198,16 @@ class Translate(Task[TranslateOptions, Translated]):
         return ImageHead(channels=self.options.channels)
 
     def objective(self) -> nn.Module:
+        from img2img.vision.picture_terms import picture_terms
+
+        terms = picture_terms(self.options.loss, target=TARGET)
+        options = self.options
+        return opposed(
+            terms, self.training["adversarial"], target=TARGET, channels=options.channels
+        )
+
+    def polish_objective(self) -> nn.Module:
+        """The losses alone: against an opponent there is nothing to converge to."""
         from img2img.vision.picture_terms import picture_terms
 
         return picture_terms(self.options.loss, target=TARGET)

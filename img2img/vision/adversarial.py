@@ -113,7 +113,7 @@ class CollapseWatch:
 
         Args:
             accuracy: mean of `GanLoss.accuracy`, 0…1.
-            gan_loss: mean of `GanLoss.of_network`, without its weight.
+            gan_loss: mean of `GanLoss.of_network`, times any factor that stays the same.
             spread: mean of `relative_spread`.
         """
         self.n_flat = self.n_flat + 1 if spread < _FLAT else 0

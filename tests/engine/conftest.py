@@ -46,10 +46,11 @@ def command() -> Command:
 DYING = """
 import os, sys
 from img2img.cli.app import main
+from img2img.engine import trainer
 from img2img.engine.trainer import Trainer
 
 at, number = int(sys.argv.pop(1)), int(sys.argv.pop(1))
-step, polish = Trainer._step, Trainer._polish
+step, polish = Trainer._step, trainer.polish
 
 def dying_step(self, batch):
     if self.progress.step == at:
@@ -61,7 +62,7 @@ def dying_polish(self):
         os.kill(os.getpid(), number)
     polish(self)
 
-Trainer._step, Trainer._polish = dying_step, dying_polish
+Trainer._step, trainer.polish = dying_step, dying_polish
 main()
 """
 

@@ -21,6 +21,12 @@ UNET = (
     "--model", "unet", "--set", "model.width=2", "--set", "model.depth=2",
     "--set", "train.ema=0.9", "--set", "train.clip_norm=0.5", "--set", "train.log_every=3",
 )  # fmt: skip
+PIX2PIX = (
+    "--model", "pix2pix", "--set", "model.width=2", "--set", "model.depth=4",
+    "--set", "adversarial.width=2", "--set", "adversarial.patch=16",
+    "--set", "adversarial.features=1", "--set", "train.clip_norm=1", "--set", "train.log_every=3",
+)  # fmt: skip
+"""With dropout, batch norm and an opponent."""
 STEPS = 10
 
 
@@ -161,6 +167,26 @@ def test_batch_statistics_average_and_clipping_survive_a_kill(
     assert any(not torch.equal(v, tensors[f"network.{k.removeprefix('raw.')}"])
                for k, v in tensors.items() if k.startswith("raw."))  # fmt: skip
     _assert_equal_runs(run, left_alone)
+
+
+def test_both_networks_of_pix2pix_survive_a_kill(
+    photos: Path, command: Command, tmp_path: Path
+) -> None:
+    left_alone, run = tmp_path / "left_alone", tmp_path / "run"
+    assert command(*_options(photos, left_alone, *PIX2PIX)).returncode == 0
+    killed = command(*_options(photos, run, *PIX2PIX), die=(7, signal.SIGKILL))
+    assert killed.returncode == -signal.SIGKILL
+    done = command("train", "sobel", "--resume", run)
+    assert done.returncode == 0, done.stderr
+    tensors = load_file(run / "last" / "checkpoint.safetensors")
+    assert any(key.startswith("objective.opponent.") for key in tensors)
+    assert any(key.startswith("opponent_optimizer.") for key in tensors)
+    _assert_equal_runs(run, left_alone)
+    losses = [row["losses"] for row in _rows(run) if "losses" in row]
+    assert losses == [row["losses"] for row in _rows(left_alone) if "losses" in row]
+    assert losses[0].keys() == {
+        "l1", "gan", "features", "discriminator", "discriminator_accuracy", "spread"
+    }  # fmt: skip
 
 
 def test_a_finished_run_says_so(whole: Path, command: Command, tmp_path: Path) -> None:

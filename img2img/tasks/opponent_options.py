@@ -1,0 +1,62 @@
+"""The options of an adversarial training, and the objective that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from img2img.config import option
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from img2img.vision.losses import Terms
+
+PIX2PIX_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "train": {
+        "optimizer": "adam", "lr": 2e-4, "beta1": 0.5, "schedule": "linear", "early_stopping": 20,
+    },
+    "adversarial": {"weight": 1.0},
+}  # fmt: skip
+"""How pix2pix is trained as published, but for batches of one; {group: {option: value}}."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdversarialOptions:
+    """A discriminator that learns to tell answers from truths, which the network learns to fool."""
+
+    weight: float = option(0.0, "Weight of the GAN loss; 0: no discriminator.", low=0.0)
+    distance_weight: float = option(100.0, "Weight of task.loss beside the GAN loss.", low=0.0)
+    loss: Literal["least-squares", "vanilla"] = option(
+        "least-squares", "Squared distances, or cross-entropy, of the discriminator's verdicts."
+    )
+    patch: Literal[1, 16, 70, 286] = option(
+        70, "Side of the patches that it judges; 1: each pixel alone.", unit="pixels"
+    )
+    width: int = option(64, "Channels of its first convolution.", low=1, high=1024)
+    norm: Literal["batch", "instance", "none"] = option("batch", "Normalisation of its maps.")
+    smoothing: float = option(0.0, "How far below 1 its target for truths lies.", low=0.0, high=0.5)
+    features: float = option(0.0, "Weight of feature matching; 0: none.", low=0.0)
+
+
+def opposed(terms: Terms, options: AdversarialOptions, *, target: str, channels: int) -> nn.Module:
+    """The terms alone, or with a discriminator where the options ask for one.
+
+    Args:
+        target: key of the true pictures in the batch, (B, H, W, channels) in 0…255.
+    """
+    if not options.weight:
+        return terms
+    from img2img.models.discriminator import N_LAYERS, PatchDiscriminator
+    from img2img.models.opponent import Opposed
+    from img2img.vision.adversarial import GanLoss
+
+    terms.weights = {name: w * options.distance_weight for name, w in terms.weights.items()}
+    opponent = PatchDiscriminator(
+        channels, width=options.width, n_layers=N_LAYERS[options.patch], norm=options.norm
+    )
+    loss = GanLoss(kind=options.loss, smoothing=options.smoothing)
+    return Opposed(
+        terms, opponent, target=target, loss=loss, weight=options.weight, features=options.features
+    )
