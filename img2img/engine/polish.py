@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _CHUNK = 20
 """Iterations between two rows of the log."""
+_AT_ONCE = 4
+"""Samples of one pass: in float64 a convolution unrolls its input, which is large (16 GB were seen
+where a batch of 32 at 128² went through at once)."""
 
 
 def polish(trainer: "Trainer") -> None:
@@ -59,9 +62,14 @@ def _polished(trainer: "Trainer") -> bool:
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        losses = objective(network(batch["image"]), batch)
-        total: Tensor = torch.stack(list(losses.values())).sum()
-        total.backward()
+        total = torch.zeros((), dtype=torch.float64, device=device)
+        n = len(batch["image"])
+        for start in range(0, n, _AT_ONCE):
+            part = {key: value[start : start + _AT_ONCE] for key, value in batch.items()}
+            losses = objective(network(part["image"]), part)
+            share = torch.stack(list(losses.values())).sum() * (len(part["image"]) / n)
+            share.backward()
+            total += share.detach()
         return total
 
     before = float("inf")

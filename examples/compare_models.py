@@ -1,0 +1,152 @@
+"""Four networks learn the same image filters from the same photos, each in the same time: a table
+and a grid of their answers. What is done already is not done again.
+
+Usage: compare_models.py PHOTOS [OUT] [--time 5m]; PHOTOS has train/ and val/, val/ is measured.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from img2img.data.images import is_picture, read, write
+from img2img.data.sample import Image, Sample
+from img2img.inference.predictor import Predictor
+from img2img.inference.session import open_session, task_of
+from img2img.inference.weights import find_weights
+from img2img.report.draw import grid, label, to_rgb
+
+FILTERS = ("sobel", "random:1", "random:2")
+# pix2pix: an eighth of the published width, a quarter for its opponent, and no norm, whose
+# statistics are not those of a single picture; the published form has padding=zeros, norm=batch.
+MODELS = {
+    "filternet": [],
+    "autoencoder": ["--batch-size", "8"],
+    "unet": ["--batch-size", "8", "--set", "model.width=16", "--set", "model.depth=3"],
+    "pix2pix": [
+        "--batch-size", "8", "--lr", "1e-3",
+        "--set", "model.width=16", "--set", "model.padding=reflect", "--set", "model.norm=none",
+        "--set", "adversarial.width=16",
+    ],
+}  # fmt: skip
+FIGURES = ("psnr", "ssim", "border_psnr", "border_ssim")
+SIZE = 128
+
+
+def main() -> None:
+    """Trains what is missing, and writes the table and the grid."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("out", type=Path, nargs="?", default=Path("runs/compare-models"))
+    parser.add_argument("--time", default="5m", help="time of each training")
+    given = parser.parse_args()
+    rows, pictures = [], []
+    for name in FILTERS:
+        shown = min(path for path in (given.photos / "val").iterdir() if is_picture(path))
+        image = middle(read(shown))
+        answers = [label(image, "picture")]
+        for model, options in MODELS.items():
+            run = given.out / f"{name.replace(':', '-')}-{model}"
+            facts = learned(run, given.photos, name, model, options, given.time)
+            rows.append((name, model, facts))
+            answer, truth = answered(run, image)
+            if model == "filternet":
+                answers.append(label(to_rgb(truth), name))
+            answers.append(label(to_rgb(answer), model))
+        pictures += answers
+    write(given.out / "answers.png", grid(pictures, 2 + len(MODELS)))
+    table = as_markdown(rows)
+    (given.out / "table.md").write_text(table, encoding="utf-8")
+    print(table)
+
+
+def learned(
+    run: Path, photos: Path, name: str, model: str, options: list[str], limit: str
+) -> dict[str, Any]:
+    """Trains and measures a network, and says what that gave and took."""
+    file = run.with_suffix(".json")
+    if not file.is_file():
+        train = ["train", "sobel", "--data", str(photos), "--model", model, "--out", str(run),
+                 "--set", f"task.filter={name}", "--image-size", str(SIZE), "--max-time", limit,
+                 "--set", "train.epochs=none", "--epoch-size", "800", "--seed", "0",
+                 "--set", "train.val_samples=16", "--quiet", *options]  # fmt: skip
+        took = img2img(train)
+        figures = run.with_name(f"{run.name}-figures.json")
+        img2img(["eval", "sobel", "--weights", str(run), "--data", str(photos / "val"), "--split",
+                 "all", "--json", str(figures), "--quiet"])  # fmt: skip
+        measured = json.loads(figures.read_text(encoding="utf-8"))["metrics"]
+        facts = {key: measured[key]["value"] for key in FIGURES}
+        file.write_text(json.dumps(facts | took | speed(run)), encoding="utf-8")
+    facts_read: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return facts_read
+
+
+def img2img(arguments: list[str]) -> dict[str, float]:
+    """Runs a command; seconds by the clock, seconds of CPU and its greatest memory in MiB."""
+    started = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-m", "img2img", *arguments])
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"img2img {' '.join(arguments)} failed")
+    return {
+        "seconds": time.perf_counter() - started,
+        "cpu_s": used.ru_utime + used.ru_stime,
+        "memory_mib": used.ru_maxrss / 1024,
+    }
+
+
+def speed(run: Path) -> dict[str, float]:
+    """Parameters, and milliseconds for a square, the least of ten."""
+    info = subprocess.run(
+        [sys.executable, "-m", "img2img", "info", str(run), "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    session = open_session(find_weights(str(run), "sobel"))
+    square = np.zeros((1, SIZE, SIZE, 3), np.uint8)
+    times = []
+    for _ in range(10):
+        started = time.perf_counter()
+        session(square)
+        times.append(time.perf_counter() - started)
+    return {"parameters": json.loads(info.stdout)["parameters"], "ms": 1e3 * min(times)}
+
+
+def answered(run: Path, image: Image) -> tuple[Image, Image]:
+    """The network's answer to a picture, and the filter's."""
+    session = open_session(find_weights(str(run), "sobel"))
+    task = task_of(session.card, "sobel")
+    answer = Predictor(task, session, outputs=task.result_outputs).run(image)
+    truth = task.truth(Sample(id="", image=image))
+    return task.picture(answer), task.picture(truth)
+
+
+def middle(image: Image) -> Image:
+    """The square in the middle."""
+    top, left = ((side - SIZE) // 2 for side in image.shape[:2])
+    return image[top : top + SIZE, left : left + SIZE]
+
+
+def as_markdown(rows: list[tuple[str, str, dict[str, Any]]]) -> str:
+    """The table."""
+    head = ["filter", "model", "parameters", "PSNR, dB", "SSIM", "border PSNR, dB", "border SSIM",
+            "training, s (CPU)", "memory, MiB", "answer, ms"]  # fmt: skip
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for name, model, facts in rows:
+        cells = [
+            name, f"`{model}`", f"{facts['parameters']:,}", f"{facts['psnr']:.1f}",
+            f"{facts['ssim']:.3f}", f"{facts['border_psnr']:.1f}", f"{facts['border_ssim']:.3f}",
+            f"{facts['seconds']:.0f} ({facts['cpu_s']:.0f})", f"{facts['memory_mib']:.0f}",
+            f"{facts['ms']:.1f}",
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
