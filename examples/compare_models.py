@@ -122,7 +122,7 @@ def answered(run: Path, image: Image) -> tuple[Image, Image]:
     session = open_session(find_weights(str(run), "sobel"))
     task = task_of(session.card, "sobel")
     answer = Predictor(task, session, outputs=task.result_outputs).run(image)
-    truth = task.truth(Sample(id="", image=image))
+    truth = task.truth(Sample(id="", group="", image=image))
     return task.picture(answer), task.picture(truth)
 
 

@@ -153,7 +153,8 @@ def _by_model(weights: str | None, confidence: float) -> "tuple[Segmentation, Pr
 def _adapter(sets: list[str]) -> "Segmentation":
     """The task with the classes that `--set` names."""
     from img2img.config import Config, parse_set
-    from img2img.tasks.segmentation import Segmentation, SegmentationOptions
+    from img2img.tasks.segmentation import Segmentation
+    from img2img.tasks.segmentation_options import SegmentationOptions
 
     flags: Any = ("flag", parse_set(sets))
     config = Config.resolve("segmentation", {"task": SegmentationOptions}, [flags])
@@ -166,7 +167,7 @@ def _examples(folder: Path | None, adapter: "Segmentation") -> "Dataset | None":
     from img2img.config import DataOptions
     from img2img.data.formats.masks import mask_splits
     from img2img.errors import UsageError
-    from img2img.tasks.segmentation import EGGS_AND_PANS
+    from img2img.tasks.segmentation_options import EGGS_AND_PANS
     from img2img.vision.classes import ClassSet
 
     if folder is not None:

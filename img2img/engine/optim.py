@@ -13,14 +13,20 @@ from img2img.config import TrainOptions
 from img2img.errors import UsageError
 
 
-def make_optimizer(network: nn.Module, options: TrainOptions) -> torch.optim.Optimizer:
-    """The optimiser; biases and norms (tensors of one axis) are not decayed."""
+def make_optimizer(
+    network: nn.Module, options: TrainOptions, *, rate: float = 1.0
+) -> torch.optim.Optimizer:
+    """The optimiser; biases and norms (tensors of one axis) are not decayed.
+
+    Args:
+        rate: factor on the learning rate, which `set_lr` minds.
+    """
     parameters = list(network.parameters())
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    groups = [group for group in groups if group["params"]]
+    groups = [group | {"rate": rate} for group in groups if group["params"]]
     if options.optimizer == "sgd":
         return torch.optim.SGD(
             groups, lr=options.lr, momentum=options.beta1, nesterov=options.beta1 > 0, fused=True
@@ -30,6 +36,12 @@ def make_optimizer(network: nn.Module, options: TrainOptions) -> torch.optim.Opt
         groups, lr=options.lr, betas=(options.beta1, options.beta2), fused=True
     )
     return optimizer
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Sets the learning rate of the next step."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["rate"]
 
 
 def lr_factor(options: TrainOptions, step: int, progress: float) -> float:

@@ -15,7 +15,7 @@ from img2img.data.sample import Dataset
 from img2img.engine.checkpoint import restore, save
 from img2img.engine.diagnosis import diagnose_nan
 from img2img.engine.events import Event, Finished, Listener, Noted, Started, Stepped, Validated
-from img2img.engine.optim import Ema, lr_factor, make_optimizer, make_teacher
+from img2img.engine.optim import Ema, lr_factor, make_optimizer, make_teacher, set_lr
 from img2img.engine.polish import polish
 from img2img.engine.progress import Budget, Progress, Window
 from img2img.engine.runtime import Runtime, Signals, caught_signals, ran_out_of_memory, seed_step
@@ -30,6 +30,7 @@ from img2img.tasks.base import Task
 
 SAVE_INTERVAL_S = 300.0
 Batch = dict[str, Tensor]
+Player = tuple[nn.Module, torch.optim.Optimizer]
 
 
 class Trainer:
@@ -70,10 +71,12 @@ class Trainer:
             self.network.to(memory_format=torch.channels_last)
         self.frozen_stages = self.network.first_stages(self.options.frozen_stages)
         self.game = self.objective if isinstance(self.objective, Adversarial) else None
-        learning = [self.network] if self.game is None else [self.network, self.game.opponent]
-        self.players = [(module, make_optimizer(module, self.options)) for module in learning]
+        self.optimizer = make_optimizer(self.network, self.options)
+        self.players: list[Player] = [(self.network, self.optimizer)]
+        if self.game is not None:
+            opponent, rate = self.game.opponent, self.game.rate
+            self.players.append((opponent, make_optimizer(opponent, self.options, rate=rate)))
         runtime.copy_from_leader(self.objective.state_dict().values())
-        self.optimizer = self.players[0][1]
         self.ema = Ema(self.network, self.options.ema) if self.options.ema else None
         self.teacher = make_teacher(self.network, self.objective, self.ema)
         self.scaler = torch.amp.GradScaler(
@@ -165,8 +168,7 @@ class Trainer:
         share = self.budget.share_used(progress, self._clock_s())
         factor = lr_factor(options, progress.step, share) * progress.plateau_factor
         for _, optimizer in self.players:
-            for group in optimizer.param_groups:
-                group["lr"] = options.lr * factor
+            set_lr(optimizer, options.lr * factor)
         while True:
             try:
                 seed_step(options.seed, progress.step, self.runtime.rank)

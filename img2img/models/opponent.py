@@ -21,6 +21,8 @@ class Adversarial(nn.Module, ABC):
     """
 
     opponent: nn.Module
+    rate = 1.0
+    """The opponent's learning rate, as a factor on the network's."""
 
     @abstractmethod
     def judge(self, maps: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -44,6 +46,7 @@ class Opposed(Adversarial):
         target: key of the true pictures in the batch, (B, H, W, C) in 0…255.
         loss: what both minimise.
         weight: of the GAN loss.
+        rate: the opponent's learning rate, as a factor on the network's.
         features: weight of feature matching; 0: none.
     """
 
@@ -55,6 +58,7 @@ class Opposed(Adversarial):
         target: str,
         loss: GanLoss,
         weight: float = 1.0,
+        rate: float = 1.0,
         features: float = 0.0,
     ) -> None:
         super().__init__()
@@ -63,6 +67,7 @@ class Opposed(Adversarial):
         self.target = target
         self.loss = loss
         self.weight = weight
+        self.rate = rate
         self.features = features
 
     def forward(self, maps: Tensor, batch: Batch) -> dict[str, Tensor]:

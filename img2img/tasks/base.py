@@ -104,7 +104,8 @@ class Task(ABC, Generic[O, R]):
     """Further option groups of a training {name: dataclass}; a prediction needs none of them."""
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Task defaults {group: {option: value}} over the general ones."""
-    best: ClassVar[Best]
+    best: Best
+    """The metric that chooses the best epoch; it may follow from the options."""
     metrics: tuple[str, ...]
     """Names that `summarise` gives, in the order of tables; they may follow from the options."""
     in_fp32: ClassVar[bool] = False
@@ -314,6 +315,10 @@ class Task(ABC, Generic[O, R]):
     @abstractmethod
     def picture(self, result: R) -> Image | None:
         """The result as a picture to be written, or None if the result is none."""
+
+    def probabilities(self, result: R) -> dict[str, NDArray[np.float32]]:
+        """{name: values (H, W) in 0…1} of a result that was asked for them, to be written."""
+        return {}
 
     output_key: ClassVar[str] = "output"
     """JSON key of that picture's path."""

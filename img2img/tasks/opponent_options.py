@@ -36,6 +36,9 @@ class AdversarialOptions:
     )
     width: int = option(64, "Channels of its first convolution.", low=1, high=1024)
     norm: Literal["batch", "instance", "none"] = option("batch", "Normalisation of its maps.")
+    rate: float = option(
+        1.0, "Its learning rate, as a factor on the network's.", low=0.0, high=100.0
+    )
     smoothing: float = option(0.0, "How far below 1 its target for truths lies.", low=0.0, high=0.5)
     features: float = option(0.0, "Weight of feature matching; 0: none.", low=0.0)
 
@@ -58,5 +61,28 @@ def opposed(terms: Terms, options: AdversarialOptions, *, target: str, channels:
     )
     loss = GanLoss(kind=options.loss, smoothing=options.smoothing)
     return Opposed(
-        terms, opponent, target=target, loss=loss, weight=options.weight, features=options.features
-    )
+        terms, opponent, target=target, loss=loss, weight=options.weight, rate=options.rate,
+        features=options.features,
+    )  # fmt: skip
+
+
+def opposed_masks(
+    terms: Terms,
+    *,
+    n_classes: int,
+    weight: float,
+    pseudo_weight: float,
+    confidence: float,
+    unbelieved_steps: int,
+) -> nn.Module:
+    """The terms, and a discriminator of masks that chooses what is learned without labels; see
+    `models.mask_opponent`."""
+    from img2img.models.discriminator import PatchDiscriminator
+    from img2img.models.mask_opponent import OpposedMasks
+    from img2img.vision.adversarial import GanLoss
+
+    opponent = PatchDiscriminator(n_classes, width=32, n_layers=3, norm="none", n_conditions=0)
+    return OpposedMasks(
+        terms, opponent, target="classes", weight=weight, pseudo_weight=pseudo_weight,
+        confidence=confidence, unbelieved_steps=unbelieved_steps, loss=GanLoss(kind="vanilla"),
+    )  # fmt: skip

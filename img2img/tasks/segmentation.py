@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.config import DataOptions, TaskOptions, option
+from img2img.config import DataOptions
 from img2img.data.augment import Augmenter, AugmentOptions
 from img2img.data.cutouts import Cutouts
 from img2img.data.sample import Dataset, Image, Joined, Sample, Splits
 from img2img.data.split import refuse_folds
 from img2img.data.view import View
+from img2img.errors import UsageError
 from img2img.tasks.base import Arrays, Best, Table, Task
+from img2img.tasks.opponent_options import opposed_masks
+from img2img.tasks.segmentation_options import (
+    EGGS_AND_PANS,
+    SegmentationOptions,
+    SegmentationQuestions,
+    SemiOptions,
+)
 from img2img.vision import segmentation as measures
 from img2img.vision.classes import IGNORE, Classes, ClassSet
 from img2img.vision.paint import legend, tinted
@@ -27,75 +35,27 @@ if TYPE_CHECKING:
 
     from img2img.data.check import CheckReport
     from img2img.models.network import Head
+    from img2img.vision.losses import Terms
 
-EGGS_AND_PANS = ("background:0", "egg:128", "pan:255")
 PSEUDO = "pseudo"
 """Origin of pictures that are learned from without labels."""
-
-
-def _check_parts(parts: tuple[str, ...]) -> None:
-    from img2img.data.synth.kitchen import PARTS
-    from img2img.errors import unknown_name
-
-    for part in parts:
-        if part not in PARTS:
-            raise unknown_name("part of a kitchen", part, PARTS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentationOptions(TaskOptions):
-    """Which classes there are, and what the network is told about its mistakes."""
-
-    image_size: int = option(
-        400, "Side of the square a picture is letterboxed to.", unit="pixels", low=1, high=65536
-    )
-    classes: tuple[str, ...] = option(
-        EGGS_AND_PANS, "Classes as name:value or name:#rrggbb of the masks, background first."
-    )
-    ignore_value: str | None = option(
-        None, "Value or #rrggbb of mask pixels without a label; none: all have one."
-    )
-    loss: str = option(
-        "ce+dice",
-        "Sum of ce, weighted-ce, dice, focal and lovasz, such as ce+dice or 0.5*focal+lovasz.",
-    )
-    kitchens: int = option(0, "Generated kitchens among the labelled training pictures.", low=0)
-    kitchens_without: tuple[str, ...] = option(
-        (), "Parts that generated kitchens leave out, such as hands,clutter.", check=_check_parts
-    )
-
-    def __post_init__(self) -> None:
-        self.class_set()  # classes that contradict each other are told before a run begins
-
-    def class_set(self) -> ClassSet:
-        """The classes that these options name."""
-        return ClassSet.parse(self.classes, self.ignore_value)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SemiOptions:
-    """Learning from pictures without labels (`--pseudo`)."""
-
-    confidence: float = option(
-        0.9, "Least confidence of the averaged network in a pixel that is learned from.",
-        low=0.0, high=1.0,
-    )  # fmt: skip
-    weight: float = option(1.0, "Weight of their loss.", low=0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Segmented:
     """`classes` (H, W) uint8, the index of the class at every pixel, and `confidence` (H, W)
-    float32, its probability."""
+    float32, its probability; where they were asked for, the `probabilities` of all classes."""
 
     classes: Classes
     confidence: NDArray[np.float32]
+    probabilities: tuple[NDArray[np.float32], ...] = ()
 
 
 class Segmentation(Task[SegmentationOptions, Segmented]):
     """Eggs and frying pans, or any classes that masks name, at the picture's own size."""
 
     Options = SegmentationOptions
+    Questions = SegmentationQuestions
     groups: ClassVar[Mapping[str, type]] = {"augment": AugmentOptions, "semi": SemiOptions}
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "model": {"name": "unet:tu-tf_efficientnet_lite0"},
@@ -177,8 +137,6 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
         Raises:
             UsageError: the classes are not those of kitchens.
         """
-        from img2img.errors import UsageError
-
         if not self._finds_eggs:
             raise UsageError(
                 "generated kitchens know background, egg and pan: give pictures with --data, or "
@@ -208,6 +166,10 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
         if "weighted-ce" in self.options.loss:
             self._class_weights = _balanced_weights(train, len(self.classes))
         self._learns_unlabelled = any(r.origin == PSEUDO for r in train.records)
+        if self.training["semi"].adversarial and not self._learns_unlabelled:
+            raise UsageError(
+                "semi.adversarial chooses among pictures without labels: give some with --pseudo."
+            )
 
     def targets(self, sample: Sample, rng: np.random.Generator | None) -> Arrays:
         image, classes = sample.image, _truth(sample)
@@ -239,13 +201,27 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
         return ClassHead(len(self.classes))
 
     def objective(self) -> nn.Module:
-        from img2img.vision.losses import PseudoLabelLoss, class_terms
+        from img2img.vision.losses import PseudoLabelLoss
 
-        terms = class_terms(self.options.loss, target="classes", class_weights=self._class_weights)
+        terms, semi = self._supervised_terms(), self.training["semi"]
+        if self._learns_unlabelled and semi.adversarial:
+            return opposed_masks(
+                terms, n_classes=len(self.classes), weight=semi.adversarial,
+                pseudo_weight=semi.weight, confidence=semi.believed,
+                unbelieved_steps=semi.unbelieved_steps,
+            )  # fmt: skip
         if self._learns_unlabelled:
-            semi = self.training["semi"]
             terms.add("pseudo", PseudoLabelLoss("classes", semi.confidence), semi.weight)
         return terms
+
+    def polish_objective(self) -> nn.Module:
+        """The losses of labelled pixels alone."""
+        return self._supervised_terms()
+
+    def _supervised_terms(self) -> Terms:
+        from img2img.vision.losses import class_terms
+
+        return class_terms(self.options.loss, target="classes", class_weights=self._class_weights)
 
     # ---- inference
 
@@ -258,11 +234,17 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
         planes = np.moveaxis(decoded["probability"], -1, 0)
         confidence = view.restore_image(np.ascontiguousarray(planes[0]))
         classes = np.zeros(confidence.shape, np.uint8)
+        kept = [confidence] if self.asked.probabilities else []
         for index, plane in enumerate(planes[1:], start=1):
             probability = view.restore_image(np.ascontiguousarray(plane))
             classes[probability > confidence] = index
             confidence = np.maximum(confidence, probability)
-        return Segmented(classes, confidence)
+            if self.asked.probabilities:
+                kept.append(probability)
+        return Segmented(classes, confidence, tuple(kept))
+
+    def probabilities(self, result: Segmented) -> dict[str, NDArray[np.float32]]:
+        return dict(zip(self.classes.names, result.probabilities, strict=False))
 
     def picture(self, result: Segmented) -> Image:
         return self.classes.to_mask(result.classes)

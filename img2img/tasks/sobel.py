@@ -50,6 +50,9 @@ class SobelOptions(TaskOptions):
     )  # fmt: skip
     scale: float = option(1.0, "Factor on the kernel.")
     loss: Literal["l1", "l2"] = option("l1", "Absolute or squared distance, aware of clipping.")
+    chosen_by: Literal["psnr", "ssim"] = option(
+        "psnr", "Metric that chooses the best epoch and stops early."
+    )
     mix_colours: float = option(
         0.5, "Share of samples whose channels are mixed at random.", low=0.0, high=1.0
     )
@@ -98,6 +101,10 @@ class Sobel(Task[SobelOptions, Filtered]):
     in_fp32 = True
     map_outputs = ("value", "image")
     result_outputs = ("image",)
+
+    def __init__(self, options: SobelOptions, groups: Mapping[str, Any] | None = None) -> None:
+        super().__init__(options, groups)
+        self.best = Best(options.chosen_by, "max")
 
     @classmethod
     def defaults_for(

@@ -57,6 +57,9 @@ class TranslateOptions(TaskOptions):
         "deviation in levels, pixels), grey or edges; left out: data are pairs, generated ones "
         "noise.", check=Degradation.parse,
     )  # fmt: skip
+    chosen_by: Literal["psnr", "ssim"] = option(
+        "psnr", "Metric that chooses the best epoch and stops early."
+    )
     loss: str = option(
         "l1", "Sum of l1, mse, charbonnier, ssim, ms-ssim and gradient, such as l1+0.2*ssim.",
         check=parse_picture_losses,
@@ -106,6 +109,10 @@ class Translate(Task[TranslateOptions, Translated]):
     metrics = METRICS
     map_outputs = ("value", "image")
     result_outputs = ("image",)
+
+    def __init__(self, options: TranslateOptions, groups: Mapping[str, Any] | None = None) -> None:
+        super().__init__(options, groups)
+        self.best = Best(options.chosen_by, "max")
 
     @classmethod
     def defaults_for(

@@ -44,6 +44,10 @@ class GanLoss:
         """Of logits of its answers: how far they are from being taken for truths."""
         return self._distance(fake, 1.0)
 
+    def confidence(self, logits: Tensor) -> Tensor:
+        """How likely a patch is real, 0…1, of its logits."""
+        return logits.clamp(0, 1) if self.kind == "least-squares" else logits.sigmoid()
+
     def accuracy(self, real: Tensor, fake: Tensor) -> Tensor:
         """Share of patches, 0…1, that the opponent judges right, truths and answers alike in
         weight; 0.5: it cannot tell. Carries no gradient and does not wait for the device."""

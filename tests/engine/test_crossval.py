@@ -29,7 +29,8 @@ from img2img.engine.crossval import (
 from img2img.engine.runtime import Runtime
 from img2img.errors import DataError, UsageError
 from img2img.inference.evaluate import collect, measure_rows
-from img2img.tasks.segmentation import Segmentation, SegmentationOptions, Segmented
+from img2img.tasks.segmentation import Segmentation, Segmented
+from img2img.tasks.segmentation_options import SegmentationOptions
 
 N = 6
 

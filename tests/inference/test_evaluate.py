@@ -5,7 +5,8 @@ import pytest
 
 from img2img.data.sample import Sample
 from img2img.inference.evaluate import Evaluation, collect, joined
-from img2img.tasks.segmentation import Segmentation, SegmentationOptions, Segmented
+from img2img.tasks.segmentation import Segmentation, Segmented
+from img2img.tasks.segmentation_options import SegmentationOptions
 from img2img.tasks.sobel import Sobel, SobelOptions
 
 TASK = Segmentation(SegmentationOptions())

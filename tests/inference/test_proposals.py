@@ -20,7 +20,8 @@ from img2img.inference.proposals import (
     propose_all,
     truths_of,
 )
-from img2img.tasks.segmentation import Segmentation, SegmentationOptions
+from img2img.tasks.segmentation import Segmentation
+from img2img.tasks.segmentation_options import SegmentationOptions
 from img2img.vision.classes import IGNORE, Classes, ClassSet
 from img2img.vision.paint import class_colour
 

@@ -18,7 +18,8 @@ from img2img.report.draw import (
     panels,
     side_by_side,
 )
-from img2img.tasks.segmentation import Segmentation, SegmentationOptions
+from img2img.tasks.segmentation import Segmentation
+from img2img.tasks.segmentation_options import SegmentationOptions
 from img2img.tasks.sobel import Sobel, SobelOptions
 
 
