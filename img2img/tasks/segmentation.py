@@ -19,7 +19,7 @@ from img2img.data.split import refuse_folds
 from img2img.data.view import View
 from img2img.errors import UsageError
 from img2img.tasks.base import Arrays, Best, Table, Task
-from img2img.tasks.opponent_options import opposed_masks
+from img2img.tasks.objective_options import opposed_masks
 from img2img.tasks.segmentation_options import (
     EGGS_AND_PANS,
     SegmentationOptions,

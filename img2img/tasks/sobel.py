@@ -16,7 +16,13 @@ from img2img.data.sample import Dataset, Image, Sample, Splits
 from img2img.data.sources import open_pictures
 from img2img.data.view import View
 from img2img.tasks.base import Arrays, Best, Task
-from img2img.tasks.opponent_options import PIX2PIX_DEFAULTS, AdversarialOptions, opposed
+from img2img.tasks.objective_options import (
+    PIX2PIX_DEFAULTS,
+    AdversarialOptions,
+    PerceptualOptions,
+    add_perceptual,
+    opposed,
+)
 from img2img.vision.filters import ImageFilter, make_filter, reach_px, with_inline_kernel
 from img2img.vision.metrics import frame_mask, psnr_db, structural_similarity
 
@@ -87,7 +93,9 @@ class Sobel(Task[SobelOptions, Filtered]):
     """Sobel or any other image filter, learned exactly, at any size, borders included."""
 
     Options = SobelOptions
-    groups: ClassVar[Mapping[str, type]] = {"adversarial": AdversarialOptions}
+    groups: ClassVar[Mapping[str, type]] = {
+        "adversarial": AdversarialOptions, "perceptual": PerceptualOptions,
+    }  # fmt: skip
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "model": {"name": "filternet"},
         "train": {"epochs": 10, "epoch_size": 2048, "val_samples": 32},
@@ -153,7 +161,10 @@ class Sobel(Task[SobelOptions, Filtered]):
 
         power = {"l1": 1, "l2": 2}[self.options.loss]
         terms = Terms(**{self.options.loss: ClippedLoss("target", power)})
-        return opposed(terms, self.training["adversarial"], target="target", channels=1)
+        return opposed(
+            add_perceptual(terms, self.training["perceptual"], target="target"),
+            self.training["adversarial"], target="target", channels=1,
+        )  # fmt: skip
 
     def polish_objective(self) -> nn.Module:
         """The squared distance: the absolute one has a kink where it matters most."""

@@ -20,7 +20,13 @@ from img2img.data.sources import open_pictures
 from img2img.data.view import View
 from img2img.errors import UsageError
 from img2img.tasks.base import Arrays, Best, Task
-from img2img.tasks.opponent_options import PIX2PIX_DEFAULTS, AdversarialOptions, opposed
+from img2img.tasks.objective_options import (
+    PIX2PIX_DEFAULTS,
+    AdversarialOptions,
+    PerceptualOptions,
+    add_perceptual,
+    opposed,
+)
 from img2img.vision.degradations import Degradation, grey
 from img2img.vision.loss_sums import parse_picture_losses
 from img2img.vision.picture_metrics import METRICS, row
@@ -100,6 +106,7 @@ class Translate(Task[TranslateOptions, Translated]):
     Options = TranslateOptions
     groups: ClassVar[Mapping[str, type]] = {
         "augment": PairAugmentOptions, "adversarial": AdversarialOptions,
+        "perceptual": PerceptualOptions,
     }  # fmt: skip
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "model": {"name": "resunet"},
@@ -208,10 +215,10 @@ class Translate(Task[TranslateOptions, Translated]):
         from img2img.vision.picture_terms import picture_terms
 
         terms = picture_terms(self.options.loss, target=TARGET)
-        options = self.options
         return opposed(
-            terms, self.training["adversarial"], target=TARGET, channels=options.channels
-        )
+            add_perceptual(terms, self.training["perceptual"], target=TARGET),
+            self.training["adversarial"], target=TARGET, channels=self.options.channels,
+        )  # fmt: skip
 
     def polish_objective(self) -> nn.Module:
         """The losses alone: against an opponent there is nothing to converge to."""

@@ -1,4 +1,5 @@
-"""The options of an adversarial training, and the objective that they ask for."""
+"""The options of a discriminator and of a distance of features, and the objective that they ask
+for: what tasks with pictures as answers share."""
 
 from __future__ import annotations
 
@@ -43,6 +44,35 @@ class AdversarialOptions:
     features: float = option(0.0, "Weight of feature matching; 0: none.", low=0.0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerceptualOptions:
+    """The distance of features of an ImageNet encoder, beside task.loss."""
+
+    weight: float = option(0.0, "Weight of the distance of features; 0: none.", low=0.0)
+    encoder: str = option(
+        "tu-tf_efficientnet_lite0", "Encoder whose features are compared, such as vgg16."
+    )
+    weights: str = option(
+        "imagenet",
+        "Its weights: imagenet (cached or installed), or a .safetensors or .pth file.",
+        local=True,
+    )
+
+
+def add_perceptual(terms: Terms, options: PerceptualOptions, *, target: str) -> Terms:
+    """The terms, with the distance of features where the options ask for it.
+
+    Raises:
+        WeightsError: the encoder's weights are not here.
+    """
+    if options.weight:
+        from img2img.models.perceptual import PerceptualLoss
+
+        loss = PerceptualLoss(target, options.encoder, options.weights)
+        terms.add("perceptual", loss, options.weight)
+    return terms
+
+
 def opposed(terms: Terms, options: AdversarialOptions, *, target: str, channels: int) -> nn.Module:
     """The terms alone, or with a discriminator where the options ask for one.
 
@@ -55,7 +85,10 @@ def opposed(terms: Terms, options: AdversarialOptions, *, target: str, channels:
     from img2img.models.opponent import Opposed
     from img2img.vision.adversarial import GanLoss
 
-    terms.weights = {name: w * options.distance_weight for name, w in terms.weights.items()}
+    terms.weights |= {
+        name: w * options.distance_weight for name, w in terms.weights.items()
+        if name != "perceptual"
+    }  # fmt: skip
     opponent = PatchDiscriminator(
         channels, width=options.width, n_layers=N_LAYERS[options.patch], norm=options.norm
     )
