@@ -29,6 +29,8 @@ from img2img.tasks.objective_options import (
 )
 from img2img.vision.degradations import Degradation, grey
 from img2img.vision.loss_sums import parse_picture_losses
+from img2img.vision.lpips import is_available as has_lpips
+from img2img.vision.lpips import lpips
 from img2img.vision.picture_metrics import METRICS, row
 
 if TYPE_CHECKING:
@@ -113,13 +115,14 @@ class Translate(Task[TranslateOptions, Translated]):
         "train": {"epochs": 60, "lr": 1e-3, "warmup_steps": 20, "ema": 0.99},
     }
     best = Best("psnr", "max")
-    metrics = METRICS
+    metrics: tuple[str, ...] = METRICS
     map_outputs = ("value", "image")
     result_outputs = ("image",)
 
     def __init__(self, options: TranslateOptions, groups: Mapping[str, Any] | None = None) -> None:
         super().__init__(options, groups)
         self.best = Best(options.chosen_by, "max")
+        self.metrics = (*METRICS, "lpips") if has_lpips() else METRICS
 
     @classmethod
     def defaults_for(
@@ -253,7 +256,8 @@ class Translate(Task[TranslateOptions, Translated]):
 
     def measure(self, result: Translated, sample: Sample) -> dict[str, float]:
         answer = result.image if result.value is None else result.value
-        return row(answer, _target(sample))
+        figures = row(answer, _target(sample))
+        return figures | {"lpips": lpips(answer, _target(sample))} if has_lpips() else figures
 
     def baselines(self) -> Mapping[str, Callable[[Sample], Translated]]:
         """The input itself."""

@@ -1,8 +1,4 @@
-"""How near a picture comes to another one, as numbers that need no learned network.
-
-LPIPS is not among them: it is the distance of features of a network with learned weights, which
-are neither ours to ship nor on a machine that downloads nothing.
-"""
+"""How near a picture comes to another one, as numbers that need no learned network."""
 
 import cv2
 import numpy as np
