@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TRY := runs/try
 
-.PHONY: try test check format bench wheel clean
+.PHONY: try test check format bench docs wheel clean
 
 $(BIN)/img2img: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,9 @@ format: $(BIN)/img2img
 
 bench: $(BIN)/img2img  ## the figures of docs/benchmarks.md
 	$(BIN)/img2img bench sobel --what all
+
+docs: $(BIN)/img2img  ## the documentation as a site, in build/site
+	$(BIN)/mkdocs build --quiet
 
 wheel: $(BIN)/img2img  ## build the wheel and test it in a fresh environment
 	rm -rf dist build/wheel-venv
