@@ -58,6 +58,13 @@ def head(name: str, task: Task[Any, Any], card: Card, rows: Sequence[Row], split
     return html.header(name, lead, facts)
 
 
+_OF_OPPONENTS = {
+    "discriminator_accuracy": "patches that the discriminator judges right",
+    "spread": "how much answers vary, beside truths",
+}
+"""What adversarial trainings log beside losses, with titles."""
+
+
 def curves(rows: Sequence[Row], metric: str, best_step: int | None) -> str:
     """Charts over the steps of the training, from the rows of its log."""
     # The closing phase stays at one step and has no learning rate or speed.
@@ -67,9 +74,12 @@ def curves(rows: Sequence[Row], metric: str, best_step: int | None) -> str:
     mark = None if best_step is None else (float(best_step), "best")
     names = sorted({name for row in checks for name in row["metrics"]}, key=lambda n: n != metric)
     of_metrics = {name: _chart([_of(checks, "metrics", name)], name, mark=mark) for name in names}
-    losses = sorted({name for row in steps for name in row["losses"]})
+    logged = sorted({name for row in steps for name in row["losses"]})
+    losses = [name for name in logged if name not in _OF_OPPONENTS]
     main = [
         ("loss", _chart([_of(steps, "losses", name) for name in losses], "loss", log=True)),
+        *((title, _chart([_of(steps, "losses", name)], title))
+          for name, title in _OF_OPPONENTS.items() if name in logged),
         (f"{metric} (validation)", of_metrics.pop(metric, "")),
         ("polishing", _polishing(closing)),
         ("learning rate", _chart([_plain(steps, "lr")], "learning rate")),
