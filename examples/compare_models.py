@@ -23,8 +23,8 @@ from img2img.inference.weights import find_weights
 from img2img.report.draw import grid, label, to_rgb
 
 FILTERS = ("sobel", "random:1", "random:2")
-# pix2pix: half the published width, a quarter for its opponent, mirrored borders, a higher rate, and no
-# dropout (an exact answer leaves nothing to vary); as published: --model pix2pix alone.
+# pix2pix: half the published width, a quarter for its opponent, mirrored borders, a higher rate,
+# and no dropout (an exact answer leaves nothing to vary); as published: --model pix2pix alone.
 MODELS = {
     "filternet": [],
     "autoencoder": ["--batch-size", "8", "--set", "train.ema=0.99"],
