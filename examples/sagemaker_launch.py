@@ -5,7 +5,7 @@ Usage: python examples/sagemaker_launch.py --image URI --role ARN --output s3://
 
     python examples/sagemaker_launch.py --image $REGISTRY/img2img:0.1.0-cuda --role $ROLE \\
         --data s3://mine/photos --output s3://mine/models --spot \\
-        segmentation max-time=2h batch-size=32 task.classes=egg,pan
+        segmentation max-time=2h batch-size=32 train.ema=0.99
 """
 
 import argparse
@@ -44,7 +44,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--role", required=True, help="the ARN of the role that the job runs as")
     add("--output", required=True, type=s3, help="where the model folder goes, as model.tar.gz")
     add("--data", type=s3, help="the channel `training`; left out: generated data")
-    add("--channel", action="append", type=pair, default=[], metavar="NAME=S3",
+    add("--channel", action="append", type=channel, default=[], metavar="NAME=S3",
         help="another channel: pseudo, init, or parts such as train=… val=…")  # fmt: skip
     add("--checkpoints", type=s3, help="where the run is kept; left out: OUTPUT/NAME/checkpoints")
     add("--name", help="the job's name; left out: img2img-TASK-TIME")
@@ -68,6 +68,12 @@ def pair(text: str) -> tuple[str, str]:
     return name, value
 
 
+def channel(text: str) -> tuple[str, str]:
+    """(name, address) of NAME=s3://…"""
+    name, address = pair(text)
+    return name, s3(address)
+
+
 def s3(text: str) -> str:
     """An address in S3, without a slash at its end."""
     if not re.match(r"s3://[^/]+", text):
@@ -77,7 +83,8 @@ def s3(text: str) -> str:
 
 def job(asked: argparse.Namespace) -> Json:
     """The request CreateTrainingJob."""
-    name = asked.name or f"img2img-{asked.task}-{time.strftime('%Y%m%d-%H%M%S')}"
+    made = f"img2img-{asked.task}-{time.strftime('%Y%m%d-%H%M%S')}"
+    name = asked.name or made.replace("_", "-")  # names of jobs hold no underscores
     channels = [("training", asked.data)] if asked.data else []
     limits = {"MaxRuntimeInSeconds": round(asked.max_hours * 3600)}
     if asked.spot:
@@ -88,7 +95,7 @@ def job(asked: argparse.Namespace) -> Json:
         "RoleArn": asked.role,
         "AlgorithmSpecification": {"TrainingImage": asked.image, "TrainingInputMode": "File"},
         "HyperParameters": {"task": asked.task, **dict(asked.hyperparameters)},
-        "InputDataConfig": [channel(*each) for each in [*channels, *asked.channel]],
+        "InputDataConfig": [source(*each) for each in [*channels, *asked.channel]],
         "OutputDataConfig": {"S3OutputPath": asked.output},
         "CheckpointConfig": {"S3Uri": asked.checkpoints or f"{asked.output}/{name}/checkpoints"},
         "ResourceConfig": {
@@ -102,14 +109,14 @@ def job(asked: argparse.Namespace) -> Json:
     return {key: value for key, value in request.items() if value != []}
 
 
-def channel(name: str, uri: str) -> Json:
+def source(name: str, address: str) -> Json:
     """One entry of InputDataConfig: every machine gets all files."""
-    source = {
+    files = {
         "S3DataType": "S3Prefix",
-        "S3Uri": s3(uri),
+        "S3Uri": address,
         "S3DataDistributionType": "FullyReplicated",
     }
-    return {"ChannelName": name, "DataSource": {"S3DataSource": source}}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": files}}
 
 
 def launch(request: Json, *, region: str | None, wait: bool) -> str:

@@ -43,7 +43,8 @@ docker=${DOCKER:-docker}
 
 run() {
     if $dry_run; then
-        printf '%q ' "$@" && echo
+        printf -v line '%q ' "$@"
+        echo "${line% }"
     else
         "$@"
     fi

@@ -1,17 +1,46 @@
-"""How `predict` works through its inputs: each is answered, written, and reported."""
+"""How `predict` works through its inputs: they are read, answered, written and reported."""
 
 import json as json_module
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from img2img.engine.runtime import Runtime
+    from img2img.data.sample import Image
+    from img2img.inference.exchange import Exchange
     from img2img.inference.film import Film
     from img2img.inference.predictor import Predictor
+    from img2img.inference.reading import Reading
     from img2img.inference.sources import Item, Source
     from img2img.inference.submission import Submission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is made of the answers.
+
+    Attributes:
+        folder: of all files; None: none are written.
+        skip: leave out inputs whose files are there.
+        json: write JSON Lines to stdout.
+    """
+
+    folder: Path | None
+    overlay: bool
+    probabilities: bool
+    skip: bool
+    json: bool
+    quiet: bool
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Ends of what is written beside each answer."""
+        from img2img.inference.writers import OVERLAY, PROBABILITIES
+
+        return (OVERLAY,) * self.overlay + (PROBABILITIES,) * self.probabilities
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,150 +81,156 @@ class Total:
             raise InputError(self.open_rows)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """An input on its way: read, then answered. `problem` says why it ends without a result."""
+
+    item: "Item"
+    image: Any = None
+    result: Any = None
+    problem: str = ""
+    is_skipped: bool = False
+
+    def weight(self) -> int:
+        """Bytes of its picture."""
+        return 0 if self.image is None else int(self.image.nbytes)
+
+
 class Work:
-    """Answers items in batches and reports each one."""
+    """Answers inputs in batches, while others are read and written, and reports each in order.
+
+    Args:
+        ended: whether no more inputs are to be read.
+    """
 
     def __init__(
-        self, predictor: "Predictor", sources: "list[Source]", folder: Path | None, *,
-        overlay: bool, skip: bool, json: bool, quiet: bool, runtime: "Runtime",
-        film: "Film | None" = None,
+        self, predictor: "Predictor", sources: "list[Source]", wanted: Wanted, *,
+        reading: "Reading", exchange: "Exchange", film: "Film | None" = None,
+        ended: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
+        from img2img.inference.png import provenance
         from img2img.inference.writers import OutputNames, ResultTable
 
-        self.predictor, self.sources, self.folder = predictor, sources, folder
-        self.runtime, self.film = runtime, film
-        columns = predictor.task.columns
-        self.submission = self._submission(columns)
-        tables = [f"{predictor.task.name}.csv"] if columns else []
+        self.predictor, self.sources, self.wanted = predictor, sources, wanted
+        self.reading, self.exchange, self.film, self.ended = reading, exchange, film, ended
+        task, session, folder = predictor.task, predictor.session, wanted.folder
+        self.texts = provenance(task.name, session.name, session.sha256)
+        self.submission = self._submission(task.columns)
+        tables = [f"{task.name}.csv"] if task.columns else []
         tables += [self.submission.path.name] if self.submission else []
         self.names: OutputNames | None = None
         self.table: ResultTable | None = None
         if folder is not None:
-            self.names = OutputNames(folder, sources, overlay=overlay, tables=tables)
-            if columns:
+            self.names = OutputNames(folder, sources, beside=wanted.beside, tables=tables)
+            if task.columns:
                 self.table = ResultTable(
-                    folder / tables[0], columns, sources, is_shared=runtime.world > 1
+                    folder / tables[0], task.columns, sources, is_shared=exchange.world > 1
                 )
-        self.overlay, self.skip, self.json, self.quiet = overlay, skip, json, quiet
         self.n_done = self.n_failed = self.n_skipped = 0
         self.first_problem = ""
-        self._batch: list[tuple[Item, Any]] = []
 
     def _submission(self, columns: tuple[str, ...]) -> "Submission | None":
         """What is to be handed in; where these weights cannot answer it, that is said."""
         from img2img.cli.console import say
         from img2img.inference.submission import find_submission
 
-        if self.folder is None or not columns or not any(s.is_table for s in self.sources):
+        folder = self.wanted.folder
+        if folder is None or not columns or not any(s.is_table for s in self.sources):
             return None
-        found = find_submission(self.sources, self.folder)
+        found = find_submission(self.sources, folder)
         if found is None or not (told := found.refusal(columns)):
             return found
-        say(told, quiet=not self.runtime.leads)
+        say(told, quiet=not self.exchange.leads)
         return None
 
     def answer(self, batch_size: int) -> None:
         """Answers this process's share of the sources."""
         from img2img.cli.console import say
+        from img2img.inference.overlap import N_BETWEEN, read_ahead, write_behind
 
-        say(f"writing to {self.folder}/", quiet=self.json or self.quiet or not self.runtime.leads)
+        wanted = self.wanted
+        is_silent = wanted.json or wanted.quiet or not self.exchange.leads
+        say(f"writing to {wanted.folder}/", quiet=is_silent)
+        n_most = max(N_BETWEEN, batch_size)
+        batch: list[Taken] = []
+        with (
+            write_behind(self._finish, Taken.weight, n_most=n_most) as hand_on,
+            read_ahead(self._read(), Taken.weight, n_most=n_most) as everything,
+        ):
+            for taken in everything:
+                if taken.image is not None:
+                    batch.append(taken)
+                    if len(batch) < batch_size:
+                        continue
+                self._answer(batch, hand_on)
+                batch = []
+                if taken.image is None:
+                    if not taken.is_skipped:
+                        self._follow(taken.item, None)
+                    hand_on(taken)
+            self._answer(batch, hand_on)
+
+    # ---- the reading thread
+
+    def _read(self) -> "Iterator[Taken]":
+        """Every picture of this process's share, decoded."""
+        from img2img.errors import InputError
+        from img2img.inference.reading import read_source
+
         for source in self._share():
-            self._add(source, batch_size)
-        self._flush()
+            for item in read_source(source, self.reading):
+                if self.ended():
+                    return
+                if self._is_there(item):
+                    yield Taken(item=item, is_skipped=True)
+                    continue
+                try:
+                    taken = Taken(item=item, image=item.load())
+                except (InputError, MemoryError) as error:
+                    problem = str(error) or f"{source.name}: out of memory."
+                    taken = Taken(item=item, problem=problem)
+                yield taken
+
+    def _is_there(self, item: "Item") -> bool:
+        names = self.names if self.wanted.skip and not item.problem else None
+        return names is not None and names.all_there(item)
 
     def _share(self) -> "list[Source]":
         """This process's sources: a sequence whose pictures go in order is answered by one."""
         from img2img.inference.sources import sequence_of
 
-        rank, world = self.runtime.rank, self.runtime.world
+        rank, world = self.exchange.rank, self.exchange.world
         if not self.predictor.task.goes_in_order:
             return self.sources[rank::world]
         numbers: dict[str, int] = {}
         places = [numbers.setdefault(sequence_of(s), len(numbers)) for s in self.sources]
         return [s for s, place in zip(self.sources, places, strict=True) if place % world == rank]
 
-    def gathered(self) -> Total:
-        """What all processes did, in every one of them; the leader writes what they share."""
-        mine = (self.n_done, self.n_failed, self.n_skipped, self.first_problem,
-                self.predictor.seam_difference)  # fmt: skip
-        done, failed, skipped, problems, seams = zip(*self.runtime.gather([mine]), strict=True)
-        tables, open_rows = self._finish_tables()
-        return Total(
-            n_done=sum(done),
-            n_failed=sum(failed),
-            n_skipped=sum(skipped),
-            first_problem=next((problem for problem in problems if problem), ""),
-            seam_difference=max(seams),
-            tables=tables,
-            open_rows=self.runtime.from_leader(open_rows),
-        )
+    # ---- the network
 
-    def _finish_tables(self) -> tuple[tuple[Path, ...], str]:
-        """(the tables that are written, what one of them lacks)."""
-        if self.table is None:
-            return (), ""
-        kept = self.runtime.gather(self.table.kept)
-        if self.runtime.leads:
-            self.table.finish(kept)
-        if self.submission is None:
-            return (self.table.path,), ""
-        for answers in self.runtime.gather([self.submission.answers]):
-            self.submission.answers.update(answers)
-        lacking = self.submission.write() if self.runtime.leads else ""
-        return (self.table.path, self.submission.path), lacking
-
-    def _add(self, source: "Source", batch_size: int) -> None:
-        """Decodes every picture of a source; answers whenever a batch is full."""
-        from img2img.errors import InputError
-        from img2img.inference.sources import read_source
-
-        for item in read_source(source):
-            if self.skip and not item.problem and self.names and self.names.picture(item).exists():
-                self._flush()
-                self._report_skipped(item, self.names.picture(item))
-                continue
-            try:
-                self._batch.append((item, item.load()))
-            except (InputError, MemoryError) as error:
-                self._flush()
-                self._follow(item, None)
-                self._report(item, None, None, str(error) or f"{source.name}: out of memory.")
-                continue
-            if len(self._batch) >= batch_size:
-                self._flush()
-
-    def _flush(self) -> None:
-        """Answers what was decoded."""
-        batch, self._batch = self._batch, []
-        if batch:
-            self._answer(batch)
-
-    def _answer(self, batch: "list[tuple[Item, Any]]") -> None:
+    def _answer(self, batch: list[Taken], hand_on: Callable[[Taken], None]) -> None:
         from img2img.errors import InputError, RunError
 
+        if not batch:
+            return
         try:
             results = self.predictor.run_batch(
-                [image for _, image in batch], [item.source.file for item, _ in batch]
+                [taken.image for taken in batch], [taken.item.source.path for taken in batch]
             )
         except (InputError, RunError, MemoryError) as error:
             if len(batch) > 1:  # one of them may be to blame, or their number
-                for entry in batch:
-                    self._answer([entry])
+                for taken in batch:
+                    self._answer([taken], hand_on)
                 return
-            item, image = batch[0]
+            (taken,) = batch
             reason = str(error) or "out of memory"
-            self._follow(item, None)
-            self._report(item, image, None, f"{item.source.name} cannot be answered: {reason}")
+            self._follow(taken.item, None)
+            problem = f"{taken.item.source.name} cannot be answered: {reason}"
+            hand_on(Taken(item=taken.item, image=taken.image, problem=problem))
             return
-        for (item, image), answered in zip(batch, results, strict=True):
-            result = self._follow(item, answered)
-            try:
-                path = self._write(item, image, result)
-                self._add_rows(item, result)
-            except (InputError, OSError) as error:
-                self._report(item, image, None, f"the result cannot be written: {error}")
-            else:
-                self._report(item, image, (result, path), None)
+        for taken, answered in zip(batch, results, strict=True):
+            result = self._follow(taken.item, answered)
+            hand_on(Taken(item=taken.item, image=taken.image, result=result))
 
     def _follow(self, item: "Item", result: Any) -> Any:
         """The result as that of the next picture of its sequence; None: there is no picture."""
@@ -204,24 +239,61 @@ class Work:
         source = item.source
         return self.predictor.task.next_in(sequence_of(source), result, is_video=source.is_video)
 
-    def _write(self, item: "Item", image: Any, result: Any) -> Path | None:
-        from img2img.inference.writers import write_picture
+    # ---- the writing thread
 
-        task = self.predictor.task
-        if self.overlay or self.film is not None:
-            drawn = task.draw(image, result)
-            if self.film is not None:
-                self.film.add(drawn)
-            if self.overlay and self.names is not None:
-                write_picture(self.names.overlay(item), drawn)
-        if self.names is None:
-            return None
-        picture = task.picture(result)
-        if picture is None:
-            return None
-        path = self.names.picture(item)
-        write_picture(path, picture)
-        return path
+    def _finish(self, taken: Taken) -> None:
+        """Writes and reports what was read and answered."""
+        from img2img.errors import InputError
+
+        written: dict[str, Any] = {}
+        problem = taken.problem
+        if not problem and not taken.is_skipped:
+            try:
+                written = self._write(taken)
+                self._add_rows(taken.item, taken.result)
+            except (InputError, OSError) as error:
+                problem = f"the result cannot be written: {error}"
+        self._report(taken, written, problem)
+
+    def _write(self, taken: Taken) -> dict[str, Any]:
+        """The paths of what was written, as JSON has them; the answer itself comes last, so that
+        where it is, the rest is."""
+        from img2img.inference.png import file_names, write_png, write_probability
+        from img2img.inference.writers import OVERLAY, PROBABILITIES
+
+        task, item, names, texts = self.predictor.task, taken.item, self.names, self.texts
+        drawn = None
+        if self.wanted.overlay or self.film is not None:
+            drawn = task.draw(taken.image, taken.result)
+            self._show(drawn)
+        if names is None:
+            return {}
+        written: dict[str, Any] = {}
+        if self.wanted.probabilities:
+            maps = task.probabilities(taken.result)
+            folder = names.path(item, PROBABILITIES)
+            paths = {name: folder / f"{file}.png" for name, file in file_names(maps).items()}
+            for name, path in paths.items():
+                write_probability(path, maps[name], texts)
+            written["probabilities"] = {name: str(path) for name, path in paths.items()}
+        if self.wanted.overlay and drawn is not None:
+            write_png(names.path(item, OVERLAY), drawn, texts)
+        if (picture := task.picture(taken.result)) is not None:
+            write_png(names.picture(item), picture, texts)
+            written[task.output_key] = str(names.picture(item))
+        return written
+
+    def _show(self, drawn: "Image") -> None:
+        """Adds a picture to the film; one that cannot be written is told once."""
+        from img2img.errors import InputError
+
+        if self.film is None:
+            return
+        try:
+            self.film.add(drawn)
+        except InputError:
+            self.film = None
+            raise
 
     def _add_rows(self, item: "Item", result: Any) -> None:
         if self.table is None:
@@ -231,47 +303,94 @@ class Work:
         if self.submission is not None:
             self.submission.add(item, rows)
 
-    def _report(
-        self, item: "Item", image: Any, answer: tuple[Any, Path | None] | None, problem: str | None
-    ) -> None:
+    def _report(self, taken: Taken, written: dict[str, Any], problem: str) -> None:
         from img2img.cli.console import say
 
-        if problem is None:
-            self.n_done += 1
-        else:
+        key = self.predictor.task.output_key
+        if problem:
             self.n_failed += 1
             self.first_problem = self.first_problem or problem
-            say(f"img2img: {problem}", quiet=self.json and self.quiet)
-        if self.json:
-            _print(self._line(item, image, answer, problem))
-        elif answer is not None and answer[1] is not None:
-            print(answer[1])
+            say(f"img2img: {problem}", quiet=self.wanted.json and self.wanted.quiet)
+        elif taken.is_skipped:
+            self.n_skipped += 1
+            written = {key: str(self.names.picture(taken.item)) if self.names else None,
+                       "skipped": True}  # fmt: skip
+        else:
+            self.n_done += 1
+        if self.wanted.json:
+            image, result = taken.image, None if problem else taken.result
+            line = json_line(self.predictor, taken.item, image, result, problem or None) | written
+            with _stdout_alone(is_shared=self.exchange.world > 1):
+                sys.stdout.write(json_module.dumps(line, allow_nan=False) + "\n")
+                sys.stdout.flush()
+        elif key in written and not taken.is_skipped:
+            print(written[key])
 
-    def _report_skipped(self, item: "Item", path: Path) -> None:
-        self.n_skipped += 1
-        if self.json:
-            key = self.predictor.task.output_key
-            line = self._line(item, None, None, None) | {key: str(path), "skipped": True}
-            _print(line)
+    # ---- the end
 
-    def _line(
-        self, item: "Item", image: Any, answer: tuple[Any, Path | None] | None, problem: str | None
-    ) -> dict[str, Any]:
-        task, session = self.predictor.task, self.predictor.session
-        line: dict[str, Any] = {
-            "input": item.source.name,
-            "frame": item.frame,
-            "width": None if image is None else int(image.shape[1]),
-            "height": None if image is None else int(image.shape[0]),
-            "task": task.name,
-            "weights": {"name": session.name, "sha256": session.sha256},
-            "error": problem,
-            task.output_key: str(answer[1]) if answer and answer[1] else None,
-        }
-        return line | (task.to_json(answer[0]) if answer else {})
+    def gathered(self) -> Total:
+        """What all processes did, in every one of them; the leader writes what they share."""
+        mine = (self.n_done, self.n_failed, self.n_skipped, self.first_problem,
+                self.predictor.seam_difference)  # fmt: skip
+        done, failed, skipped, problems, seams = zip(*self.exchange.gather([mine]), strict=True)
+        tables, open_rows = self._finish_tables()
+        return Total(
+            n_done=sum(done),
+            n_failed=sum(failed),
+            n_skipped=sum(skipped),
+            first_problem=next((problem for problem in problems if problem), ""),
+            seam_difference=max(seams),
+            tables=tables,
+            open_rows=self.exchange.from_leader(open_rows),
+        )
+
+    def _finish_tables(self) -> tuple[tuple[Path, ...], str]:
+        """(the tables that are written, what one of them lacks)."""
+        if self.table is None:
+            return (), ""
+        kept = self.exchange.gather(self.table.kept)
+        if self.exchange.leads:
+            self.table.finish(kept)
+        if self.submission is None:
+            return (self.table.path,), ""
+        # As pairs: the keys of a JSON object are text.
+        self.submission.answers.update(self.exchange.gather([*self.submission.answers.items()]))
+        lacking = self.submission.write() if self.exchange.leads else ""
+        return (self.table.path, self.submission.path), lacking
 
 
-def _print(line: dict[str, Any]) -> None:
-    """One JSON line in one write: the processes of `torchrun` share stdout."""
-    sys.stdout.write(json_module.dumps(line, allow_nan=False) + "\n")
-    sys.stdout.flush()
+def json_line(
+    predictor: "Predictor", item: "Item", image: "Image | None", result: Any, problem: str | None
+) -> dict[str, Any]:
+    """What `predict --json` tells of a picture, without paths of files; the result is None where
+    there is none."""
+    task, session = predictor.task, predictor.session
+    line = {
+        "input": item.source.name,
+        "frame": item.frame,
+        "width": None if image is None else int(image.shape[1]),
+        "height": None if image is None else int(image.shape[0]),
+        "task": task.name,
+        "weights": {"name": session.name, "sha256": session.sha256},
+        "error": problem,
+        task.output_key: None,
+    }
+    return line | ({} if result is None else task.to_json(result))
+
+
+@contextmanager
+def _stdout_alone(*, is_shared: bool) -> Iterator[None]:
+    """No other process of `torchrun` writes to stdout meanwhile: a pipe keeps only 4 KB whole."""
+    if not is_shared:
+        yield
+        return
+    import fcntl
+
+    # Not everything that stdout may be can be locked.
+    with suppress(OSError):
+        fcntl.lockf(1, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.lockf(1, fcntl.LOCK_UN)

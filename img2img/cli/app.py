@@ -55,6 +55,7 @@ def _add_commands() -> None:
         compare,
         crossval,
         data,
+        demo,
         doctor,
         evaluate,
         export,
@@ -79,6 +80,7 @@ def _add_commands() -> None:
     app.command("models")(models.models)
     app.command("doctor")(doctor.doctor)
     app.command("bench")(bench.bench)
+    app.command("demo")(demo.demo)
 
 
 _add_commands()

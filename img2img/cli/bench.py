@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from img2img.engine.benchmark import Figure
     from img2img.engine.runtime import Runtime
 
-WHAT = ("loop", "data", "predict", "startup")
+WHAT = ("loop", "data", "predict", "throughput", "startup")
 
 
 def bench(
@@ -34,6 +34,9 @@ def bench(
     steps: Annotated[
         int, typer.Option(min=1, metavar="N", help="Steps (or pictures) of one measurement.")
     ] = 10,
+    pictures: Annotated[
+        int, typer.Option(min=4, metavar="N", help="Pictures that throughput is measured on.")
+    ] = 200,
     repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Measurements of each.")] = 7,
     device: Device = "auto",
     json: JsonOut = None,
@@ -42,13 +45,14 @@ def bench(
     """Measure what our own machinery costs, beside the least that does the same.
 
     loop: our training loop over a bare one (same network, optimiser, batches). data: the loader
-    on a warm cache. predict: one picture, whole process, beside `import torch`. startup: --help.
+    on a warm cache. predict: one picture, whole process, beside `import torch`. throughput: many
+    pictures, beside a bare loop on ONNX Runtime, and the memory on the way. startup: --help.
     Compared things run in turns; figures are medians with the least and the greatest.
     Exit codes: 0 done, 2 a wrong option, 3 unusable data or weights.
     """
     from img2img.cli.console import say, write_json
     from img2img.engine.runtime import running
-    from img2img.errors import unknown_name
+    from img2img.errors import UsageError, WeightsError, unknown_name
 
     if what not in (*WHAT, "all"):
         raise unknown_name("benchmark", what, (*WHAT, "all"))
@@ -71,7 +75,15 @@ def bench(
             elif part == "startup":
                 results[part] = _startup(repeats)
             else:
-                results |= _predicted(task, weights, device, steps, repeats, alone=what != "all")
+                measure = _predicted if part == "predict" else _passed
+                try:
+                    results[part] = measure(task, weights, device=device, steps=steps,
+                                            pictures=pictures, repeats=repeats)  # fmt: skip
+                except (WeightsError, UsageError) as error:
+                    # Of `all`, what this task has no weights for, or no bare loop, is left out.
+                    if what != "all" or weights is not None:
+                        raise
+                    say(f"{part} is left out: {error}")
         outcome = to_json(task, runtime.device, results)
     write_json(outcome, json)
     if json != "-":
@@ -96,21 +108,19 @@ def _startup(repeats: int) -> "list[Figure]":
 
 
 def _predicted(
-    task: str, weights: str | None, device: str, n_pictures: int, repeats: int, *, alone: bool
-) -> "dict[str, list[Figure]]":
-    """The figures of `predict`; left out of `all` where no weights are there to predict with."""
-    from img2img.cli.console import say
+    task: str, weights: str | None, *, device: str, steps: int, pictures: int, repeats: int
+) -> "list[Figure]":
     from img2img.engine.benchmark import bench_predict
-    from img2img.errors import WeightsError
 
-    try:
-        found = bench_predict(task, weights, device=device, repeats=repeats, n_pictures=n_pictures)
-    except WeightsError as error:
-        if alone or weights is not None:
-            raise
-        say(f"predict is left out: {error}")
-        return {}
-    return {"predict": found}
+    return bench_predict(task, weights, device=device, repeats=repeats, n_pictures=steps)
+
+
+def _passed(
+    task: str, weights: str | None, *, device: str, steps: int, pictures: int, repeats: int
+) -> "list[Figure]":
+    from img2img.engine.throughput import bench_throughput
+
+    return bench_throughput(task, weights, repeats=repeats, n_pictures=pictures)
 
 
 def _show(outcome: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 import gc
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +22,10 @@ from img2img.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from img2img.cli.answering import Wanted
+    from img2img.inference.exchange import Exchange
     from img2img.inference.predictor import Predictor
+    from img2img.inference.reading import Reading
     from img2img.inference.sources import Source
 
 
@@ -29,7 +34,9 @@ def predict(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...", help="File, folder, glob, video, Kaggle's test.csv, or - for stdin."
+            metavar="INPUT...",
+            help="File, folder, glob, video, http(s) address, camera:N, Kaggle's test.csv, @FILE "
+            "(a list of these, one a line; @-: on stdin), or - (one picture on stdin).",
         ),
     ],
     weights: Weights = None,
@@ -44,6 +51,13 @@ def predict(
     ] = None,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also write the results drawn over the pictures.")
+    ] = False,
+    probabilities: Annotated[
+        bool,
+        typer.Option(
+            "--probabilities",
+            help="segmentation: also write each class's probability as a 16-bit PNG.",
+        ),
     ] = False,
     json: Annotated[
         bool,
@@ -105,6 +119,29 @@ def predict(
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave out inputs whose result is there.")
     ] = False,
+    stream: Annotated[
+        bool,
+        typer.Option(
+            "--stream",
+            help="The input - is many pictures, each after its length (8 bytes, little-endian).",
+        ),
+    ] = False,
+    max_frames: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Pictures read of each video, camera or stream.",
+            show_default="all; a camera's until Ctrl-C",
+        ),
+    ] = None,
+    max_download_mb: Annotated[
+        float, typer.Option(min=0.001, metavar="MB", help="Most that is read from an address.")
+    ] = 50.0,
+    allow_private: Annotated[
+        bool,
+        typer.Option("--allow-private", help="Addresses may lie in private networks."),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Answer pictures with trained weights; without --weights, with the ones that ship.
@@ -119,79 +156,147 @@ def predict(
     """
     from contextlib import ExitStack
 
-    from img2img.cli.answering import Work
-    from img2img.cli.measuring import attach_companion, given, opened, ranks_joined
+    from img2img.cli.answering import Wanted, Work
+    from img2img.cli.measuring import attach_companion, given, opened
     from img2img.errors import UsageError
     from img2img.inference.predictor import Predictor
+    from img2img.inference.reading import Reading
     from img2img.inference.session import task_of
-    from img2img.inference.sources import find_sources, frame_rate
+    from img2img.inference.sources import frame_rate
 
     is_piped = out == "-"
     json = json or (not sys.stdout.isatty() and not is_piped)
-    folder = None if is_piped or (out is None and json) else Path(out or "predictions")
-    overlay = overlay or (lasers and film is None)
-    _refuse_contradictions(folder, overlay=overlay and not is_piped, skip=skip_existing)
+    wanted = Wanted(
+        folder=None if is_piped or (out is None and json) else Path(out or "predictions"),
+        overlay=(overlay or (lasers and film is None)) and not is_piped,
+        probabilities=probabilities, skip=skip_existing, json=json, quiet=quiet,
+    )  # fmt: skip
+    _refuse_contradictions(wanted)
     session = opened(task, weights, engine=engine, device=device)
-    sources = find_sources(inputs)
     # The options may name Python code, which only the truth runs, and no prediction asks for it.
     loaded = task_of(session.card, task, allow_python=True)
     asked = given(
         face_box=face_box, whole_image=whole_image or None, finder=finder,
         flip=False if no_flip else None, heatmaps=heatmaps or None, camera=camera, smooth=smooth,
-        lasers=lasers or None,
+        lasers=lasers or None, probabilities=probabilities or None,
     )  # fmt: skip
     loaded.ask(asked)
     if loaded.columns and skip_existing:
         raise UsageError(f"--skip-existing goes by pictures, but {task} gives rows: leave it out.")
     attach_companion(loaded, engine=engine, device=device)
     predictor = Predictor(loaded, session, tile=tile, outputs=loaded.result_outputs)
-    # What is loaded lives to the end: the interpreter would look through all of it once more then,
-    # which takes nearly a tenth of a short process.
-    gc.freeze()
-    with ranks_joined() as runtime:
+    reading = Reading(
+        max_frames=max_frames, max_download_mb=max_download_mb, allow_private=allow_private
+    )
+    with _processes_joined() as exchange, ExitStack() as opened_files:
+        if film is not None and exchange.world > 1:
+            raise UsageError("--film is one file of all pictures: leave torchrun out.")
+        sources = _found(inputs, exchange, is_stream=stream)
         if is_piped:
-            if runtime.leads:
-                _pipe(predictor, sources)
+            if exchange.leads:
+                _pipe(predictor, sources, reading)
             return
-        with ExitStack() as opened_files:
-            reel = None
-            if film is not None:
-                from img2img.inference.film import Film
+        reel = None
+        if film is not None:
+            from img2img.inference.film import Film
 
-                reel = opened_files.enter_context(Film(film, fps=fps or frame_rate(sources) or 25))
-            work = Work(predictor, sources, folder, overlay=overlay, skip=skip_existing, json=json,
-                        quiet=quiet, runtime=runtime, film=reel)  # fmt: skip
-            work.answer(batch_size)
+            reel = opened_files.enter_context(Film(film, fps=fps or frame_rate(sources) or 25))
+        ended = opened_files.enter_context(_cameras_ended(sources))
+        work = Work(predictor, sources, wanted, reading=reading, exchange=exchange, film=reel,
+                    ended=ended)  # fmt: skip
+        # What is loaded lives to the end: the interpreter would look through all of it once more
+        # then, which takes nearly a tenth of a short process.
+        gc.freeze()
+        work.answer(batch_size)
+        opened_files.close()
         total = work.gathered()
         # A process that ends with an error makes torchrun end the others: all wait till here.
         sys.stdout.flush()
-        runtime.barrier()
-    if runtime.leads:
-        total.tell(folder, json=json, quiet=quiet)
+        exchange.barrier()
+    if exchange.leads:
+        total.tell(wanted.folder, json=json, quiet=quiet)
     total.raise_if_failed()
 
 
-def _refuse_contradictions(folder: Path | None, *, overlay: bool, skip: bool) -> None:
+def _refuse_contradictions(wanted: "Wanted") -> None:
     from img2img.errors import UsageError
 
-    if folder is None and overlay:
-        raise UsageError("--overlay with JSON on stdout needs --out DIR.")
-    if folder is None and skip:
-        raise UsageError("--skip-existing needs --out DIR, where the results are looked for.")
-    if folder is not None and folder.is_file():
-        raise UsageError(f"--out {folder} is a file; name a folder.")
+    if wanted.folder is None:
+        for is_asked, flag in ((wanted.overlay, "--overlay"),
+                               (wanted.probabilities, "--probabilities")):  # fmt: skip
+            if is_asked:
+                raise UsageError(f"{flag} with JSON on stdout needs --out DIR.")
+        if wanted.skip:
+            raise UsageError("--skip-existing needs --out DIR, where the results are looked for.")
+    elif wanted.folder.is_file():
+        raise UsageError(f"--out {wanted.folder} is a file; name a folder.")
 
 
-def _pipe(predictor: "Predictor", sources: "list[Source]") -> None:
+@contextmanager
+def _processes_joined() -> "Iterator[Exchange]":
+    """This process among those that torchrun started; torch itself is not needed for that."""
+    from img2img.engine.runtime import ranks
+    from img2img.inference.exchange import Exchange
+
+    rank, world = ranks()
+    if world == 1:
+        yield Exchange()
+        return
+    import os
+
+    from img2img.errors import UsageError
+    from img2img.inference.exchange import Meeting
+
+    host, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT", "")
+    if not host or not port.isdigit():
+        raise UsageError(
+            f"WORLD_SIZE is {world}, but MASTER_ADDR and MASTER_PORT do not say where the "
+            "processes meet: start them with torchrun."
+        )
+    token = os.environ.get("TORCHELASTIC_RUN_ID", "")
+    with Meeting(host=host, port=int(port), token=token).joined(rank, world) as exchange:
+        yield exchange
+
+
+def _found(inputs: list[str], exchange: "Exchange", *, is_stream: bool) -> "list[Source]":
+    """The sources as the leader sees them: another process may look when answers already lie among
+    the inputs."""
+    from dataclasses import asdict
+
+    from img2img.inference.sources import Source, find_sources
+
+    if exchange.world == 1:
+        return find_sources(inputs, is_stream=is_stream)
+    found = find_sources(inputs, is_stream=is_stream) if exchange.leads else []
+    told = exchange.from_leader([asdict(s) | {"path": str(s.path)} for s in found])
+    return [Source(**entry | {"path": Path(entry["path"])}) for entry in told]
+
+
+@contextmanager
+def _cameras_ended(sources: "list[Source]") -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C ended the cameras, which have no other end; what they showed is finished."""
+    if not any(source.origin == "camera" for source in sources):
+        yield lambda: False
+        return
+    from img2img.engine.runtime import caught_signals
+
+    with caught_signals() as signals:
+        yield lambda: signals.caught
+
+
+def _pipe(predictor: "Predictor", sources: "list[Source]", reading: "Reading") -> None:
     """One picture's answer as PNG on stdout."""
     from img2img.data.images import encode_png
     from img2img.errors import InputError, UsageError
-    from img2img.inference.sources import read_source
+    from img2img.inference.png import provenance, stamped
+    from img2img.inference.reading import read_source
 
     if len(sources) != 1 or sources[0].has_frames:
         raise UsageError(f"--out - writes one picture, but there are {len(sources)} inputs.")
-    item = next(read_source(sources[0]))
-    picture = predictor.task.picture(predictor.run(item.load()))
+    item = next(read_source(sources[0], reading))
+    task, session = predictor.task, predictor.session
+    picture = task.picture(predictor.run(item.load()))
     if picture is None:
         raise InputError(f"{item.source.name} has no picture as its result.")
-    sys.stdout.buffer.write(encode_png(picture))
+    texts = provenance(task.name, session.name, session.sha256)
+    sys.stdout.buffer.write(stamped(encode_png(picture), texts))

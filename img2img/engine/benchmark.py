@@ -303,7 +303,7 @@ def bench_predict(
 
     session = opened(task, weights)
     loaded = task_of(session.card, task, allow_python=True)
-    image = _photo(loaded)
+    image = photo_of(loaded)
     attach(loaded, opened)
     predictor = Predictor(loaded, session, outputs=loaded.result_outputs)
     predictor.run(image)
@@ -318,11 +318,11 @@ def bench_predict(
     return [*figures, figure("session_ms", times_ms)]
 
 
-def _photo(task: Task[Any, Any]) -> Image:
+def photo_of(task: Task[Any, Any], *, seed: int = 0) -> Image:
     """A picture (480, 640, 3) with one of the task's own generated ones in the middle."""
     height, width = PHOTO_SIZE
-    photo = draw_texture(np.random.default_rng(0), height, width)
-    shown = task.generate(1, size=height, seed=0)["test"][0].image
+    photo = draw_texture(np.random.default_rng(seed), height, width)
+    shown = task.generate(1, size=height, seed=seed)["test"][0].image
     left = (width - height) // 2
     photo[:, left : left + height] = shown
     return photo

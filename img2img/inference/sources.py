@@ -1,46 +1,71 @@
-"""What `predict` is given: files, folders, globs, videos, Kaggle's CSV files of pictures, or one
-picture on stdin."""
+"""What `predict` is given: files, folders, globs, lists of these, cameras, addresses, stdin. Here
+all of it is found, each once; `reading` opens it."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
 
-from img2img.data.images import decode, is_picture, natural, read
+from img2img.data.images import is_picture, natural
 from img2img.data.sample import Image
-from img2img.errors import DataError, InputError
+from img2img.errors import UsageError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"})
 STDIN = "-"
+LIST = "@"
+"""What stands before the name of a file that lists inputs."""
+
+_CAMERA = re.compile(r"camera:([0-9]{1,3})")
+_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+_MOST_OF_A_NAME = 100
+"""Characters of a part of an address that go into a file name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One input: a name as the user wrote it, and whether it is a video, or a CSV file whose rows
-    are pictures."""
+    """One input, called as the user wrote it.
+
+    Attributes:
+        path: where it is; of what is no file, a path that outputs can be named after.
+        kind: one picture, pictures in the order of time, a CSV file whose rows are pictures, or
+            pictures with their lengths in front.
+        origin: what opens it.
+        problem: why there is nothing behind the name; else empty.
+    """
 
     name: str
     path: Path
-    is_video: bool = False
-    is_table: bool = False
+    kind: Literal["picture", "video", "table", "stream"] = "picture"
+    origin: Literal["file", "stdin", "camera", "web"] = "file"
     problem: str = ""
 
     @property
-    def file(self) -> Path | None:
-        """The path, but of stdin."""
-        return None if self.name == STDIN else self.path
+    def is_video(self) -> bool:
+        return self.kind == "video"
+
+    @property
+    def is_table(self) -> bool:
+        return self.kind == "table"
 
     @property
     def has_frames(self) -> bool:
         """Whether it is many pictures, told apart by `Item.frame`."""
-        return self.is_video or self.is_table
+        return self.kind != "picture"
+
+    @property
+    def key(self) -> str:
+        """What two names of one input have in common."""
+        return location(self.path) if self.origin == "file" else f"{self.origin} {self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A picture to be answered; `load` decodes it. `frame` is its number in a video, from 0 on, or
-    the ImageId of a row.
+    """A picture to be answered; `load` decodes it. `frame` is its number in a video or a stream,
+    from 0 on, or the ImageId of a row.
 
     `load` raises InputError where the picture cannot be read; with a `problem` it is certain to.
     """
@@ -51,13 +76,27 @@ class Item:
     problem: str = ""
 
 
-def find_sources(inputs: list[str]) -> list[Source]:
-    """The files behind the inputs, in natural order; what is missing stands in it with its
-    `problem`, so that nothing is silently left out. A file named twice comes once."""
-    sources: dict[tuple[str, bool], Source] = {}
-    for name in inputs:
-        for source in _expand(name):
-            sources.setdefault((location(source.path), source.name == STDIN), source)
+def find_sources(inputs: list[str], *, is_stream: bool = False) -> list[Source]:
+    """What the inputs mean, in their order, a folder's content in natural order; what is missing
+    stands in it with its `problem`, so that nothing is silently left out. What is named twice comes
+    once. With `is_stream`, stdin holds many pictures.
+
+    Raises:
+        UsageError: `is_stream`, but stdin is no input.
+    """
+    kind: Literal["stream", "picture"] = "stream" if is_stream else "picture"
+    sources: dict[str, Source] = {}
+    for name in _spelled_out(inputs):
+        if isinstance(name, Source):
+            found = [name]
+        elif name == STDIN:
+            found = [Source(name=name, path=Path("stdin"), kind=kind, origin="stdin")]
+        else:
+            found = _expand(name)
+        for source in found:
+            sources.setdefault(source.key, source)
+    if is_stream and not any(source.origin == "stdin" for source in sources.values()):
+        raise UsageError("--stream reads pictures from stdin: name the input - as well.")
     return list(sources.values())
 
 
@@ -66,18 +105,71 @@ def location(path: Path) -> str:
     return str(Path(os.path.realpath(path.parent), path.name))
 
 
+def _spelled_out(inputs: list[str]) -> Iterator[str | Source]:
+    """The inputs with every list replaced by what it names, or by its problem."""
+    for name in inputs:
+        if name.startswith(LIST):
+            yield from _lines(name)
+        else:
+            yield name
+
+
+def _lines(name: str) -> Iterator[str | Source]:
+    where = "the list on stdin" if name == LIST + STDIN else f"the list {name[1:]}"
+    try:
+        content = sys.stdin.buffer.read() if name == LIST + STDIN else Path(name[1:]).read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        yield _missing(name, f"{where} cannot be read: {reason}.")
+        return
+    text = content.decode("utf-8-sig", errors="surrogateescape")
+    lines = [line.strip() for line in text.split("\n")]
+    named = [(n, line) for n, line in enumerate(lines, start=1) if line and line[0] != "#"]
+    if not named:
+        yield _missing(name, f"{where} names no input.")
+    for number, line in named:
+        if line.startswith(LIST):
+            yield _missing(line, f"{where}, line {number}: {line} would be a list in a list.")
+        else:
+            yield line
+
+
+def _missing(name: str, problem: str) -> Source:
+    return Source(name=name, path=Path(name), problem=problem)
+
+
 def _expand(name: str) -> list[Source]:
+    if camera := _CAMERA.fullmatch(name):
+        path = Path(f"camera{int(camera[1])}")
+        return [Source(name=name, path=path, kind="video", origin="camera")]
+    if _ADDRESS.match(name):
+        return [_address(name)]
     path = Path(name)
-    if name == STDIN:
-        return [Source(name=name, path=path)]
     if path.is_dir():
-        nothing = Source(name=name, path=path, problem=f"{name} holds no pictures.")
-        return _listed(path) or [nothing]
+        return _listed(path) or [_missing(name, f"{name} holds no pictures.")]
     if path.is_file():
         return [_file(path, name)]
     if any(letter in name for letter in "*?["):
         return _matched(name, path)
-    return [Source(name=name, path=path, problem=f"{name} does not exist.")]
+    return [_missing(name, f"{name} does not exist.")]
+
+
+def _address(name: str) -> Source:
+    """Of a picture or a video on the web; its path is the host and the parts of the path."""
+    try:
+        parts = urlsplit(name)
+        host = parts.hostname or ""
+    except ValueError:
+        return _missing(name, f"{name} is no address.")
+    folders = (part for part in parts.path.split("/") if part not in ("", ".", ".."))
+    path = Path(host, *(part[:_MOST_OF_A_NAME] for part in folders))
+    suffix = Path(parts.path).suffix.lower()
+    return Source(
+        name=name,
+        path=path.with_suffix(suffix) if suffix in VIDEO_SUFFIXES else path,
+        kind="video" if suffix in VIDEO_SUFFIXES else "picture",
+        origin="web",
+    )
 
 
 def _listed(folder: Path) -> list[Source]:
@@ -87,8 +179,7 @@ def _listed(folder: Path) -> list[Source]:
 
     def refuse(error: OSError) -> None:
         reason = (error.strerror or str(error)).lower()
-        problem = f"{error.filename} cannot be listed: {reason}."
-        sources.append(Source(name=error.filename, path=Path(error.filename), problem=problem))
+        sources.append(_missing(error.filename, f"{error.filename} cannot be listed: {reason}."))
 
     seen = {os.path.realpath(folder)}
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
@@ -108,8 +199,8 @@ def _matched(name: str, path: Path) -> list[Source]:
     try:
         found = [file for file in base.glob(str(path.relative_to(base))) if file.is_file()]
     except ValueError as error:
-        return [Source(name=name, path=path, problem=f"{name} is no pattern: {error}.")]
-    nothing = Source(name=name, path=path, problem=f"{name} matches no file.")
+        return [_missing(name, f"{name} is no pattern: {error}.")]
+    nothing = _missing(name, f"{name} matches no file.")
     return [_file(file) for file in sorted(found, key=natural)] or [nothing]
 
 
@@ -118,18 +209,12 @@ def _is_video(path: Path) -> bool:
 
 
 def _file(path: Path, name: str | None = None) -> Source:
-    is_table = path.suffix.lower() == ".csv"
-    return Source(name=name or str(path), path=path, is_video=_is_video(path), is_table=is_table)
-
-
-def read_source(source: Source) -> Iterator[Item]:
-    """The pictures of a source: one, or every frame or row, decoded one by one."""
-    if source.is_video:
-        yield from _frames(source)
-    elif source.is_table:
-        yield from _rows(source)
-    else:
-        yield Item(source=source, frame=None, load=lambda: _load(source), problem=source.problem)
+    kind: Literal["picture", "video", "table"] = "picture"
+    if path.suffix.lower() == ".csv":
+        kind = "table"
+    elif _is_video(path):
+        kind = "video"
+    return Source(name=name or str(path), path=path, kind=kind)
 
 
 def sequence_of(source: Source) -> str:
@@ -142,61 +227,8 @@ def frame_rate(sources: list[Source]) -> float | None:
     import cv2
 
     for source in sources:
-        if source.is_video:
+        if source.is_video and source.origin == "file":
             rate = float(cv2.VideoCapture(str(source.path)).get(cv2.CAP_PROP_FPS))
             if 0 < rate < 1000:
                 return rate
     return None
-
-
-def _load(source: Source) -> Image:
-    if source.problem:
-        raise InputError(source.problem)
-    if source.name == STDIN:
-        return decode(sys.stdin.buffer.read(), "stdin")
-    return read(source.path)
-
-
-def _frames(source: Source) -> Iterator[Item]:
-    import cv2
-
-    capture = cv2.VideoCapture(str(source.path))
-    n_promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    number = 0
-    try:
-        while True:
-            is_good, frame = capture.read()
-            if not is_good:
-                break
-            image = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-            yield Item(source=source, frame=number, load=lambda image=image: image)  # type: ignore[misc]
-            number += 1
-    finally:
-        capture.release()
-    if number == 0:
-        yield _refused(source, None, f"{source.name} cannot be read as a video.")
-    # Containers without an index give an estimate, which may be a little too high.
-    elif number < n_promised - max(1, n_promised // 100):
-        problem = f"{source.name} ends after {number} of {n_promised} frames: it is cut or damaged."
-        yield _refused(source, number, problem)
-
-
-def _rows(source: Source) -> Iterator[Item]:
-    from img2img.data.formats.kaggle_csv import picture_rows
-
-    try:
-        for row in picture_rows(source.path):
-            if row.pixels is None:
-                yield _refused(source, row.number, row.problem)
-            else:
-                pixels = row.pixels
-                yield Item(source=source, frame=row.number, load=lambda image=pixels: image)  # type: ignore[misc]
-    except DataError as error:
-        yield _refused(source, None, str(error))
-
-
-def _refused(source: Source, frame: int | None, problem: str) -> Item:
-    def load() -> Image:
-        raise InputError(problem)
-
-    return Item(source=source, frame=frame, load=load, problem=problem)

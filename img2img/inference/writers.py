@@ -15,7 +15,11 @@ from typing import TextIO
 from img2img.data.images import write
 from img2img.data.sample import Image
 from img2img.errors import InputError, UsageError
-from img2img.inference.sources import STDIN, Item, Source, location
+from img2img.inference.sources import Item, Source
+
+OVERLAY = "_overlay.png"
+PROBABILITIES = "_probabilities"
+"""Ends of what is written beside an answer, if it is asked for: a picture, a folder of pictures."""
 
 _FRAME = re.compile(r"\d{6,}(_overlay)?\.png")
 
@@ -30,7 +34,7 @@ class OutputNames:
     Args:
         folder: where the outputs go.
         sources: every input, so that collisions are known from the start.
-        overlay: whether overlays are written, whose names must be free as well.
+        beside: ends of what else is written for each picture, whose names must be free as well.
         tables: further files that are written, whose names must be free too.
 
     Raises:
@@ -42,34 +46,33 @@ class OutputNames:
         folder: Path,
         sources: list[Source],
         *,
-        overlay: bool = False,
+        beside: Sequence[str] = (),
         tables: Sequence[str] = (),
     ) -> None:
         self._folder = folder
-        self._overlay = overlay
+        self._ends = (".png", *beside)
         self._tables = tables
         self._bases = self._chosen(list(dict.fromkeys(sources)))
         self._refuse_inputs()
 
     def picture(self, item: Item) -> Path:
         """Path of the item's answer."""
-        return self._path(item, "")
+        return self.path(item, ".png")
 
-    def overlay(self, item: Item) -> Path:
-        """Path of the picture with the answer drawn over it."""
-        return self._path(item, "_overlay")
-
-    def _path(self, item: Item, mark: str) -> Path:
+    def path(self, item: Item, end: str) -> Path:
+        """Path of what is written for the item with one of the ends."""
         base = self._bases[item.source]
         if item.frame is not None:
-            return self._folder / base / f"{item.frame:06d}{mark}.png"
-        return self._folder / f"{base}{mark}.png"
+            return self._folder / base / f"{item.frame:06d}{end}"
+        return self._folder / f"{base}{end}"
+
+    def all_there(self, item: Item) -> bool:
+        """Whether all that is written for the item exists."""
+        return all(self.path(item, end).exists() for end in self._ends)
 
     def _outputs(self, source: Source, base: str) -> list[str]:
         """What stands in the folder for an input of that base."""
-        if source.has_frames:
-            return [base]
-        return [f"{base}.png", *([f"{base}_overlay.png"] if self._overlay else [])]
+        return [base] if source.has_frames else [f"{base}{end}" for end in self._ends]
 
     def _chosen(self, sources: list[Source]) -> dict[Source, str]:
         """For every source the first of its names whose outputs are all free."""
@@ -89,10 +92,10 @@ class OutputNames:
         return bases
 
     def _refuse_inputs(self) -> None:
-        inputs = {os.path.realpath(s.path): s for s in self._bases if s.name != STDIN}
+        inputs = {os.path.realpath(s.path): s for s in self._bases if s.origin == "file"}
         folders: dict[str, list[Source]] = {}
         for path, source in inputs.items():
-            if _FRAME.fullmatch(Path(path).name):
+            if _FRAME.fullmatch(Path(path).name) or Path(path).parent.name.endswith(PROBABILITIES):
                 folders.setdefault(str(Path(path).parent), []).append(source)
         outputs = (self._outputs(source, base) for source, base in self._bases.items())
         for name in chain(self._tables, *outputs):
@@ -111,20 +114,20 @@ def _key(name: str) -> str:
 
 
 def _stem(source: Source) -> str:
-    return "stdin" if source.name == STDIN else source.path.stem
+    return source.path.stem
 
 
 def _name(source: Source) -> str:
-    return "stdin" if source.name == STDIN else source.path.name
+    return source.path.name
 
 
 def _joined(source: Source) -> str:
-    parts = [part for part in source.path.parts if part not in (source.path.anchor, "..", ".")]
-    return "stdin" if source.name == STDIN else "_".join(parts)
+    parts = source.path.parts
+    return "_".join(part for part in parts if part not in (source.path.anchor, "..", "."))
 
 
 def _digested(source: Source) -> Iterator[str]:
-    digest = hashlib.sha256(os.fsencode(location(source.path))).hexdigest()[:8]
+    digest = hashlib.sha256(os.fsencode(source.key)).hexdigest()[:8]
     base = f"{_joined(source)}-{digest}"
     yield base
     yield from (f"{base}-{number}" for number in count(2))

@@ -1,4 +1,4 @@
-"""What `predict` finds in folders, and videos that end too early."""
+"""What `predict` finds behind names, and videos that end too early."""
 
 import os
 from collections.abc import Iterator
@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from img2img.errors import InputError
-from img2img.inference.sources import Source, find_sources, read_source
+from img2img.errors import InputError, UsageError
+from img2img.inference.reading import Reading, read_source
+from img2img.inference.sources import Source, find_sources, sequence_of
 
 
 def test_folders_give_pictures_and_videos_in_natural_order(tmp_path: Path) -> None:
@@ -43,11 +44,15 @@ def test_a_folder_that_cannot_be_listed_leaves_the_rest(
 
 
 class _Capture:
-    """A video that promises more frames than it holds."""
+    """A video, or a camera, that promises more frames than it holds."""
 
-    def __init__(self, n_frames: int, n_promised: int) -> None:
+    def __init__(self, n_frames: int, n_promised: int = 0) -> None:
         self._frames: Iterator[Any] = iter([np.zeros((2, 2, 3), np.uint8)] * n_frames)
         self._n_promised = n_promised
+        self._is_there = n_frames > 0
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return self._is_there
 
     def get(self, _key: int) -> float:
         return self._n_promised
@@ -67,7 +72,7 @@ def test_a_cut_video_gives_its_frames_and_an_error(
     n_promised: int, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", lambda _path: _Capture(5, n_promised))
-    items = list(read_source(Source(name="v.mp4", path=Path("v.mp4"), is_video=True)))
+    items = list(read_source(Source(name="v.mp4", path=Path("v.mp4"), kind="video")))
     assert [item.load().shape for item in items[:5]] == [(2, 2, 3)] * 5
     assert len(items) == (6 if problem else 5)
     if problem:
@@ -96,3 +101,90 @@ def test_another_csv_is_one_refused_input(tmp_path: Path) -> None:
     (item,) = read_source(find_sources([str(tmp_path / "a.csv")])[0])
     with pytest.raises(InputError, match="has no column Image"):
         item.load()
+
+
+# ---- lists
+
+
+def test_a_list_names_inputs_of_every_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    for name in ("photos/b.png", "photos/a.png", "c d.jpg", "#e.png"):
+        Path(name).touch()
+    Path("list.txt").write_bytes(
+        b"\xef\xbb\xbfphotos\r\n\n  # no input\n c d.jpg \ngone.png\n./#e.png\n-\nhttp://h/x.png"
+    )
+    found = find_sources(["photos/b.png", "@list.txt"])
+    names = [source.name for source in found]
+    assert names == ["photos/b.png", "photos/a.png", "c d.jpg", "gone.png", "./#e.png", "-",
+                     "http://h/x.png"]  # fmt: skip
+    assert [bool(source.problem) for source in found] == [name == "gone.png" for name in names]
+    assert [source.origin for source in found[-2:]] == ["stdin", "web"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "the list l.txt cannot be read: no such file or directory."),
+        ("\n# nothing\n", "the list l.txt names no input."),
+        ("@more.txt\n", "the list l.txt, line 1: @more.txt would be a list in a list."),
+    ],
+)
+def test_a_list_that_is_none_is_one_refused_input(
+    content: str | None, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        Path("l.txt").write_text(content)
+    assert [source.problem for source in find_sources(["@l.txt"])] == [problem]
+
+
+# ---- cameras, addresses, stdin
+
+
+def test_a_camera_gives_frames_until_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(cv2, "VideoCapture", lambda n: asked.append(n) or _Capture(3))
+    (camera,) = find_sources(["camera:02", "camera:02"])
+    assert (camera.is_video, camera.has_frames, str(camera.path)) == (True, True, "camera2")
+    assert sequence_of(camera) == str(camera.path)
+    items = list(read_source(camera))
+    assert asked == [2]
+    assert [item.frame for item in items] == [0, 1, 2, 3]
+    with pytest.raises(InputError, match="camera:02 gave no more than 3 pictures"):
+        items[3].load()
+    assert [item.problem for item in read_source(camera, Reading(max_frames=2))] == ["", ""]
+
+
+def test_a_missing_camera_is_one_refused_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", lambda _n: _Capture(0))
+    (item,) = read_source(find_sources(["camera:7"])[0])
+    with pytest.raises(InputError, match="camera:7 cannot be opened: there is no such camera"):
+        item.load()
+
+
+@pytest.mark.parametrize(
+    ("address", "path", "is_video"),
+    [
+        ("http://h.org:81/a/b.jpg?x=1", "h.org/a/b.jpg", False),
+        ("HTTPS://H.org", "h.org", False),
+        ("http://h/../x//./c%2Fd.png", "h/x/c%2Fd.png", False),
+        ("http://h/clip.MP4?t=3", "h/clip.mp4", True),
+        ("http://[::1]/a", "::1/a", False),
+    ],
+)
+def test_an_address_names_its_outputs(address: str, path: str, is_video: bool) -> None:
+    (source,) = find_sources([address, address])
+    assert (source.name, str(source.path), source.is_video) == (address, path, is_video)
+    assert (source.origin, source.problem) == ("web", "")
+
+
+def test_what_is_no_address_is_refused() -> None:
+    assert find_sources(["http://[x"])[0].problem == "http://[x is no address."
+
+
+def test_a_stream_needs_stdin() -> None:
+    (stream,) = find_sources(["-", "-"], is_stream=True)
+    assert (stream.kind, stream.has_frames, stream.is_video) == ("stream", True, False)
+    with pytest.raises(UsageError, match="--stream reads pictures from stdin"):
+        find_sources(["a.png"], is_stream=True)

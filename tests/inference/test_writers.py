@@ -8,25 +8,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from img2img.errors import InputError, UsageError
-from img2img.inference.sources import VIDEO_SUFFIXES, Item, Source
-from img2img.inference.writers import OutputNames, ResultTable
+from img2img.inference.sources import VIDEO_SUFFIXES, Item, Source, find_sources
+from img2img.inference.writers import OVERLAY, PROBABILITIES, OutputNames, ResultTable
 
 
 def _source(name: str) -> Source:
     path = Path(name)
-    return Source(name=name, path=path, is_video=path.suffix in VIDEO_SUFFIXES)
+    return Source(
+        name=name, path=path, kind="video" if path.suffix in VIDEO_SUFFIXES else "picture"
+    )
 
 
 def _written(sources: list[Source], *, overlay: bool) -> list[str]:
     """Every path that is written, frames 0 and 1 of videos; a video's folder counts as one."""
-    names = OutputNames(Path("out"), sources, overlay=overlay)
+    names = OutputNames(Path("out"), sources, beside=[OVERLAY, PROBABILITIES] if overlay else [])
     paths = []
     for source in sources:
         item = Item(source=source, frame=0 if source.is_video else None, load=lambda: None)  # type: ignore[arg-type,return-value]
         picture = names.picture(item)
         paths.append(str(picture.parent if source.is_video else picture))
         if overlay and not source.is_video:
-            paths.append(str(names.overlay(item)))
+            paths += [str(names.path(item, end)) for end in (OVERLAY, PROBABILITIES)]
     return paths
 
 
@@ -37,6 +39,7 @@ COLLIDING = [
     ["p/q/a.png", "p_q/a.png"],
     ["x/a.png", "y/a.png", "x_a.png.jpg"],
     ["a.png", "a_overlay.png"],
+    ["a.png", "a_probabilities.mp4"],
     ["a.png", "A.PNG", "a.png.mp4"],
 ]
 
@@ -70,7 +73,12 @@ def test_plain_names_stay_plain() -> None:
 
 @pytest.mark.parametrize(
     ("names", "folder"),
-    [(["a.png"], "."), (["link/a.png"], "real"), (["v.mp4", "v/000003.png"], ".")],
+    [
+        (["a.png"], "."),
+        (["link/a.png"], "real"),
+        (["v.mp4", "v/000003.png"], "."),
+        (["a.jpg", "a_probabilities/egg.png"], "."),
+    ],
 )
 def test_an_input_is_never_overwritten(
     names: list[str], folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -79,11 +87,28 @@ def test_an_input_is_never_overwritten(
     Path("real").mkdir()
     Path("link").symlink_to("real")
     with pytest.raises(UsageError, match="would overwrite the input"):
-        OutputNames(Path(folder), [_source(name) for name in names])
+        OutputNames(Path(folder), [_source(name) for name in names], beside=[PROBABILITIES])
 
 
 def test_results_may_lie_beside_their_inputs() -> None:
     assert _written([_source("a.jpg"), _source("out/b.jpg")], overlay=True)
+
+
+def test_addresses_of_one_path_get_files_of_their_own() -> None:
+    asked = ["http://h/image?id=1", "http://h/image?id=2", "http://g/image"]
+    sources = find_sources([*asked, "image.png"])
+    assert len(set(_written(sources, overlay=True))) == 3 * len(sources)
+
+
+def test_only_what_is_there_with_all_that_is_wanted_is_skipped(tmp_path: Path) -> None:
+    photo = _item(_source("a.png"))
+    plain = OutputNames(tmp_path, [photo.source])
+    drawn = OutputNames(tmp_path, [photo.source], beside=[OVERLAY])
+    assert not plain.all_there(photo)
+    (tmp_path / "a.png").touch()
+    assert (plain.all_there(photo), drawn.all_there(photo)) == (True, False)
+    (tmp_path / "a_overlay.png").touch()
+    assert drawn.all_there(photo)
 
 
 def test_tables_keep_their_names_and_overwrite_no_input(tmp_path: Path) -> None:
@@ -91,9 +116,10 @@ def test_tables_keep_their_names_and_overwrite_no_input(tmp_path: Path) -> None:
     names = OutputNames(Path("out"), [video], tables=["keypoints.csv"])
     frame = Item(source=video, frame=0, load=lambda: None)  # type: ignore[arg-type,return-value]
     assert names.picture(frame).parent == Path("out/keypoints.csv.mp4")
-    table = Source(name="t.csv", path=tmp_path / "t.csv", is_table=True)
+    table = Source(name="t.csv", path=tmp_path / "t.csv", kind="table")
     row = Item(source=table, frame=7, load=lambda: None)  # type: ignore[arg-type,return-value]
-    assert OutputNames(Path("out"), [table]).overlay(row) == Path("out/t/000007_overlay.png")
+    names = OutputNames(Path("out"), [table])
+    assert names.path(row, OVERLAY) == Path("out/t/000007_overlay.png")
     with pytest.raises(UsageError, match=r"would overwrite the input .*t\.csv"):
         OutputNames(tmp_path, [table], tables=["t.csv"])
 
