@@ -43,7 +43,7 @@ learn() { # NAME OPTIONS...
     local name=$1
     shift
     img2img train segmentation --data "$out/few" --out "$out/$name" --image-size 256 --batch-size 8 \
-        --lr 1e-3 --steps "${STEPS:-1000}" --set augment.crop=0.625 --set train.frozen_stages=2 "$@"
+        --lr 1e-3 --steps "${STEPS:-1000}" --epoch-size 800 --set train.val_samples=16 --set augment.crop=0.625 --set train.frozen_stages=2 "$@"
     img2img eval segmentation --weights "$out/$name" --data "$out/few" --split test
 }
 
