@@ -30,6 +30,7 @@ def workplace(exact_run: Path, tmp_path: Path) -> Path:
     picture = next((tmp_path / "photos" / "train").iterdir())
     shutil.copy(picture, tmp_path / "photo.jpg")
     shutil.copytree(exact_run, tmp_path / "runs" / "mine")
+    (tmp_path / "list.txt").write_text("photo.jpg\n")
     (tmp_path / "mine.toml").write_text('[train]\nlr = 0.01\n[task]\nfilter = "scharr"\n')
     return tmp_path
 
