@@ -1,94 +1,16 @@
 """A training container as SageMaker starts one: its folders, its files, `train`, its signals."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
+from opt_ml import TINY, Container, with_photos
 from support import img2img
 
-from img2img.cloud.job import flags, read_job, train_arguments, train_command
 from img2img.cloud.sagemaker import FAILURE_CHARACTERS
-from img2img.data.images import write
-from img2img.errors import UsageError
-from img2img.inference.weights import read_header
-
-TINY = {
-    "task": "sobel", "steps": "4", "batch-size": "4", "image-size": "32", "workers": "0",
-    "train.polish_steps": "0", "train.log_every": "1", "train.val_samples": "2",
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Container:
-    """The folder that stands for /opt/ml."""
-
-    root: Path
-
-    def write(self, name: str, content: Any) -> None:
-        path = self.root / "input" / "config" / f"{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content))
-
-    def ask(self, hyperparameters: dict[str, str], *channels: str, **resources: Any) -> None:
-        self.write("hyperparameters", hyperparameters)
-        self.write("inputdataconfig", {name: {"TrainingInputMode": "File"} for name in channels})
-        hosts = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}
-        self.write("resourceconfig", hosts | resources)
-
-    def environ(self, **more: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("SM_")}
-        own = {"SAGEMAKER_BASE_DIR": str(self.root), "OMP_NUM_THREADS": "1", "SM_NUM_GPUS": "0",
-               "CUDA_VISIBLE_DEVICES": ""}  # fmt: skip
-        return kept | own | more
-
-    def train(self, *, until: str | None = None, **more: str) -> tuple[int, str]:
-        """(exit code, stderr) of `docker run IMAGE train`, which gets SIGTERM once a line of its
-        stderr starts with `until`."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "img2img.cloud.sagemaker", "train"], env=self.environ(**more),
-            cwd=self.root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        lines = []
-        with process:
-            assert process.stderr is not None
-            for line in process.stderr:
-                lines.append(line)
-                if until is not None and line.startswith(until):
-                    process.send_signal(signal.SIGTERM)
-                    until = None
-        return process.returncode, "".join(lines)
-
-    @property
-    def failure(self) -> str | None:
-        path = self.root / "output" / "failure"
-        return path.read_text() if path.exists() else None
-
-    @property
-    def step(self) -> int:
-        header = read_header(self.root / "checkpoints/run/last/checkpoint.safetensors")
-        return int(json.loads(header["state"])["step"])
-
-
-@pytest.fixture
-def container(tmp_path: Path) -> Container:
-    return with_photos(tmp_path / "ml")
-
-
-def with_photos(root: Path) -> Container:
-    rng = np.random.default_rng(0)
-    for number in range(12):
-        path = root / "input" / "data" / "training" / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, rng.integers(0, 256, (36, 40, 3), np.uint8))
-    return Container(root)
 
 
 @pytest.fixture(scope="module")
@@ -197,101 +119,6 @@ def test_a_run_does_not_go_on_with_other_options(trained: Container, tmp_path: P
     assert container.failure is not None
     assert "train.lr cannot change" in container.failure
     assert err.count(container.failure) == 1
-
-
-# ---- the command
-
-
-def test_every_flag_of_train_is_a_hyperparameter() -> None:
-    from typer.main import get_command
-
-    from img2img.cli.app import app
-
-    command: Any = get_command(app)
-    options = [option for option in command.commands["train"].params if option.opts[0][0] == "-"]
-    switches = {name.removeprefix("--"): option.is_flag for option in options
-                for name in option.opts if name.startswith("--")}  # fmt: skip
-    ours = {"out", "resume", "set", "dry-run", "help"}
-    assert flags() == {name: kind for name, kind in switches.items() if name not in ours}
-
-
-def test_hyperparameters_become_arguments(container: Container) -> None:
-    hyperparameters = {"task": "segmentation", "max-time": "2h", "compile": "true",
-                       "download": "False", "data.groups": "pattern:=(.)", "lr": "1"}  # fmt: skip
-    container.ask(hyperparameters, "training")
-    root = container.root
-    assert train_arguments(read_job(container.environ())) == [
-        "segmentation", "--out", f"{root}/checkpoints/run", "--max-time=2h", "--compile",
-        "--set=data.groups=pattern:=(.)", "--lr=1", f"--data={root}/input/data/training",
-    ]  # fmt: skip
-
-
-def test_variables_come_before_files(container: Container) -> None:
-    container.ask({"task": "sobel"}, "training")
-    environ = container.environ(
-        SM_HPS='{"task": "xwing", "epochs": 3, "compile": true}', SM_CHANNEL_TRAINING="/elsewhere",
-        SM_HOSTS='["b", "a"]', SM_CURRENT_HOST="b", SM_MODEL_DIR="/kept", SM_NUM_GPUS="4",
-    )  # fmt: skip
-    job = read_job(environ)
-    assert job.hyperparameters == {"task": "xwing", "epochs": "3", "compile": "true"}
-    assert job.channels == {"training": Path("/elsewhere")}
-    assert (job.hosts, job.host, job.leads, job.n_gpus) == (["a", "b"], "b", False, 4)
-    assert job.model == Path("/kept")
-
-
-@pytest.mark.parametrize(
-    ("channels", "expected"),
-    [
-        ((), []),
-        (("train",), ["--data={data}/train"]),
-        (("train", "val", "test"), ["--data={data}"]),
-        (("training", "pseudo"), ["--pseudo={data}/pseudo", "--data={data}/training"]),
-        (("training", "init"), ["--init={data}/init/a.safetensors", "--data={data}/training"]),
-    ],
-)
-def test_channels(container: Container, channels: tuple[str, ...], expected: list[str]) -> None:
-    data = container.root / "input" / "data"
-    (data / "init").mkdir()
-    (data / "init" / "a.safetensors").touch()
-    container.ask({"task": "sobel"}, *channels)
-    found = train_arguments(read_job(container.environ()))[3:]
-    assert found == [text.format(data=data) for text in expected]
-
-
-@pytest.mark.parametrize(
-    ("channels", "named", "message"),
-    [
-        (("trainnig",), {}, "unknown channel 'trainnig': did you mean 'training'?"),
-        (("training", "val"), {}, "training, val must be one channel"),
-        (("train", "val", "pseudo"), {}, "train, val must be one channel"),
-        (("training",), {"data": "coco"}, "data is both a channel and a hyperparameter"),
-        ((), {"compile": "maybe"}, "compile cannot be 'maybe'"),
-        ((), {"out": "/tmp"}, "unknown hyperparameter 'out'"),
-    ],
-)
-def test_what_cannot_be_asked(
-    container: Container, channels: tuple[str, ...], named: dict[str, str], message: str
-) -> None:
-    container.ask({"task": "sobel"} | named, *channels)
-    with pytest.raises(UsageError, match=message.replace("?", r"\?")):
-        train_arguments(read_job(container.environ()))
-
-
-def test_one_process_needs_no_launcher(container: Container) -> None:
-    container.ask({"task": "sobel", "device": "cuda:1"})
-    command = train_command(read_job(container.environ(SM_NUM_GPUS="8")))
-    assert command[:5] == [sys.executable, "-m", "img2img", "train", "sobel"]
-
-
-def test_gpus_and_hosts_are_joined_by_torchrun(container: Container) -> None:
-    container.ask({"task": "sobel"})
-    command = train_command(read_job(container.environ(SM_NUM_GPUS="8")))
-    assert command[1:8] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=8",
-                            "-m", "img2img", "train"]  # fmt: skip
-    container.ask({"task": "sobel"}, hosts=["algo-2", "algo-1"], current_host="algo-2")
-    command = train_command(read_job(container.environ()))
-    assert command[3:8] == ["--nnodes=2", "--node-rank=1", "--master-addr=algo-1",
-                            "--master-port=29500", "--nproc-per-node=1"]  # fmt: skip
 
 
 # ---- several processes
