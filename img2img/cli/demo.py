@@ -27,11 +27,11 @@ def demo(
     ] = 20.0,
     max_megapixels: Annotated[
         float, typer.Option(min=0.01, max=1000.0, metavar="X", help="Largest picture (megapixels).")
-    ] = 50.0,
+    ] = 25.0,
     browser: Annotated[bool, typer.Option("--browser", help="Open the page in a browser.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show a page that answers pictures, with a tab for every task; needs img2img[demo].
+    """Show a page that answers pictures, with a tab for every task; needs the extra `demo`.
 
     Answers with ONNX Runtime on this machine; fetches nothing from elsewhere. Ctrl-C ends it.
 

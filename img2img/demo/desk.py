@@ -25,7 +25,7 @@ class Limits:
     """What may be uploaded: bytes of a file, pixels of a picture."""
 
     upload_mb: float = 20.0
-    megapixels: float = 50.0
+    megapixels: float = 25.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from img2img.errors import DataError
 from img2img.tasks.base import Task
 
 SIZE_PX = 320
-SEED = 5
+SEED = 30
 """Chosen by eye: its pictures show what each task is about."""
 
 

@@ -112,7 +112,7 @@ class _Tab:
                 make = gr.Textbox
             case "file":
                 label = f"{field.label}: {field.help}"
-                return gr.File(label=label, type="filepath", height=120, elem_id=name)
+                return gr.File(label=label, type="filepath", height=160, elem_id=name)
         return make(value=field.default, elem_id=name, **told)
 
     def _answer(self, upload: Any, *values: Any) -> list[Any]:

@@ -1,6 +1,8 @@
 """Serving the page: one socket, one folder, and nothing that leaves the machine."""
 
+import atexit
 import os
+import shutil
 import signal
 import socket
 import tempfile
@@ -59,8 +61,11 @@ def serve(
     """
     # So that the folder is gone then, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="img2img-demo-") as folder:
-        app = _app(desks, Path(folder), limits)
+    folder = Path(tempfile.mkdtemp(prefix="img2img-demo-"))
+    # Not before threads ended: one may be writing the answer that nobody waits for any more.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with suppress(KeyboardInterrupt):
+        app = _app(desks, folder, limits)
         uvicorn = import_module("uvicorn")
         config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1)
         ready()
