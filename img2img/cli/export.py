@@ -10,6 +10,7 @@ from img2img.cli.options import Data, Quiet, TaskName, Weights
 
 if TYPE_CHECKING:
     from img2img.data.sample import Dataset, Image, Splits
+    from img2img.inference.compression import Numbers
     from img2img.inference.export import Verdict
     from img2img.inference.weights import Card
     from img2img.models.network import Network
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 
 _N_GATE = 64
 """Validation samples that an exported file is measured on."""
+_NUMBERS = {
+    ".onnx": ("fp32", "fp16", "int8-weights", "int8"),
+    ".xml": ("fp32", "fp16", "int8"),
+    ".pt2": ("fp32",),
+    ".safetensors": ("fp32", "fp16"),
+}
+"""The numbers that each kind of file can hold."""
 
 
 def export(
@@ -24,8 +32,9 @@ def export(
     out: Annotated[
         Path,
         typer.Option(
-            metavar="FILE.onnx",
-            help="The file to write; with .safetensors the bare weights for torch.",
+            metavar="FILE",
+            help="The file to write: .onnx; .xml for OpenVINO (with a .bin); .pt2, an archive of "
+            "torch.export; .safetensors, the bare weights for torch.",
         ),
     ],
     weights: Weights = None,
@@ -59,7 +68,7 @@ def export(
     allow_python: AllowPython = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write weights as one file; an .onnx answers pictures of any size and is measured first.
+    """Write weights as one file that answers pictures of any size; it is measured first.
 
     The file appears only if the task's best metric holds on up to 64 validation samples (where
     there are none, on those that `eval` takes); an older one stays otherwise. Exit codes: 0 done,
@@ -69,16 +78,11 @@ def export(
 
     from img2img.cli.console import say
     from img2img.cli.measuring import splits_of
-    from img2img.errors import InputError, UsageError
+    from img2img.errors import InputError
     from img2img.inference.session import task_of
 
-    if out.suffix not in (".onnx", ".safetensors") or out.is_dir():
-        raise UsageError(f"--out {out} is no .onnx file's name: write for example {task}.onnx.")
-    if int8 + fp16 + int8_weights > 1:
-        raise UsageError("choose one of --int8, --int8-weights and --fp16.")
-    if out.suffix != ".onnx" and (int8 or int8_weights):
-        raise UsageError("only an .onnx can hold int8: name one with --out, or take --fp16.")
-    network, card = _loaded(task, weights)
+    numbers = _numbers(task, out, fp16=fp16, int8_weights=int8_weights, int8=int8)
+    network, card = loaded(task, weights)
     if out.suffix == ".safetensors":
         _write_weights(network, card, out, fp16=fp16)
         print(out)
@@ -88,23 +92,52 @@ def export(
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
-            pictures = _calibration(adapter, splits, n_calibration) if int8 else None
-            file, verdict = _gated(
-                adapter, network, card, splits, folder=Path(folder), pictures=pictures,
-                stored="int8" if int8_weights else "fp16" if fp16 else "fp32", tolerance=tolerance,
+            pictures = calibration(adapter, splits, n_calibration) if int8 else []
+            files, verdict = _gated(
+                adapter, network, card, validation(splits), file=Path(folder) / out.name,
+                numbers=numbers, pictures=pictures, tolerance=tolerance,
             )  # fmt: skip
-            file.replace(out)
+            n_bytes = sum(file.stat().st_size for file in files)
+            for file in files:
+                file.replace(out.with_suffix(file.suffix))
     except OSError as error:
         raise InputError(f"--out {out} cannot be written: {error.strerror}.") from None
     say(
         f"{verdict.metric} {verdict.exported:.6g}, torch {verdict.reference:.6g}, on "
-        f"{verdict.n} samples; {out.stat().st_size / 1e6:.2f} MB",
+        f"{verdict.n} samples; {n_bytes / 1e6:.2f} MB",
         quiet=quiet,
     )
     print(out)
 
 
-def _loaded(task: str, weights: str | None) -> "tuple[Network, Card]":
+def _numbers(task: str, out: Path, **asked: bool) -> "Numbers":
+    """What `--out` and the flags ask for.
+
+    Raises:
+        UsageError: no such kind of file, one that cannot hold that, or OpenVINO is missing.
+    """
+    from typing import cast
+
+    from img2img.errors import UsageError
+    from img2img.inference.openvino_session import check_openvino
+
+    if out.suffix not in _NUMBERS or out.is_dir():
+        raise UsageError(
+            f"--out {out} names no {', '.join(_NUMBERS)} file: write for example {task}.onnx."
+        )
+    chosen = [flag.replace("_", "-") for flag, is_asked in asked.items() if is_asked]
+    if len(chosen) > 1:
+        raise UsageError("choose one of --int8, --int8-weights and --fp16.")
+    numbers = chosen[0] if chosen else "fp32"
+    if numbers not in _NUMBERS[out.suffix]:
+        fitting = " and ".join(kind for kind, held in _NUMBERS.items() if numbers in held)
+        raise UsageError(f"--{numbers} is for {fitting} files, which --out {out} is not.")
+    if out.suffix == ".xml":
+        check_openvino()
+    return cast("Numbers", numbers)
+
+
+def loaded(task: str, weights: str | None) -> "tuple[Network, Card]":
     """The network in torch, whose answers are the measure."""
     from img2img.errors import WeightsError
     from img2img.inference.torch_session import load_network
@@ -120,27 +153,17 @@ def _loaded(task: str, weights: str | None) -> "tuple[Network, Card]":
 
 
 def _gated(
-    adapter: "Task[Any, Any]", network: "Network", card: "Card", splits: "Splits", *,
-    folder: Path, pictures: "list[Image] | None", stored: str, tolerance: float,
-) -> "tuple[Path, Verdict]":  # fmt: skip
-    """An exported file in `folder` that passed the gate, and what it measured there."""
-    from img2img.inference.compression import export_fp16, export_int8, export_int8_weights
-    from img2img.inference.export import export_onnx, gate
-    from img2img.inference.session import OnnxSession
+    adapter: "Task[Any, Any]", network: "Network", card: "Card", samples: "Dataset", *,
+    file: Path, numbers: "Numbers", pictures: "list[Image]", tolerance: float,
+) -> "tuple[list[Path], Verdict]":  # fmt: skip
+    """The files of an exported network that passed the gate, and what it measured there."""
+    from img2img.inference.compression import export_form, files_of, open_form
+    from img2img.inference.export import gate
     from img2img.inference.torch_session import TorchSession, pick_device
 
-    file = folder / "fp32.onnx"
-    export_onnx(network, card, file)
-    if pictures is not None:
-        source, file = file, folder / "int8.onnx"
-        export_int8(source, card, file, pictures)
-    elif stored != "fp32":
-        source, file = file, folder / f"{stored}.onnx"
-        (export_fp16 if stored == "fp16" else export_int8_weights)(source, card, file)
-    samples = _spread(splits.parts.get("val") or splits.pick(None)[1], _N_GATE)
+    export_form(network, card, file, numbers=numbers, pictures=pictures)
     reference = TorchSession(network, pick_device("cpu"), card, name="torch")
-    exported = OnnxSession(file, name=file.name)
-    return file, gate(adapter, reference, exported, samples, tolerance=tolerance)
+    return files_of(file), gate(adapter, reference, open_form(file), samples, tolerance=tolerance)
 
 
 def _write_weights(network: "Network", card: "Card", out: Path, *, fp16: bool) -> None:
@@ -159,10 +182,15 @@ def _write_weights(network: "Network", card: "Card", out: Path, *, fp16: bool) -
         raise InputError(f"--out {out} cannot be written: {error.strerror}.") from None
 
 
-def _calibration(adapter: "Task[Any, Any]", splits: "Splits", n: int) -> "list[Image]":
+def calibration(adapter: "Task[Any, Any]", splits: "Splits", n: int) -> "list[Image]":
     """Pictures as the network sees them in training, without augmentation."""
     samples = _spread(splits.parts.get("train") or splits.whole, n)
     return [adapter.targets(sample, None)["image"] for sample in samples]
+
+
+def validation(splits: "Splits", n: int = _N_GATE) -> "Dataset":
+    """The samples that the gate measures on."""
+    return _spread(splits.parts.get("val") or splits.pick(None)[1], n)
 
 
 def _spread(samples: "Dataset", n: int) -> "Dataset":

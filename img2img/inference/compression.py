@@ -1,25 +1,90 @@
-"""Smaller forms of an exported network: weights stored in fp16 or int8, or all computed in int8."""
+"""The forms of an exported network: kinds of files, weights in fp16 or int8, int8 throughout."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 
 from img2img.data.sample import Image
 from img2img.errors import RunError
-from img2img.inference.export import write_card
+from img2img.inference.archive import ArchiveSession
+from img2img.inference.export import export_archive, export_onnx, write_card
+from img2img.inference.openvino_session import OpenVinoSession, export_openvino
+from img2img.inference.session import OnnxSession, Session
 from img2img.inference.weights import Card
+from img2img.models.network import Network
+
+Numbers = Literal["fp32", "fp16", "int8-weights", "int8"]
 
 _LEAST_ROUNDED = 64
 """Tensors with fewer values stay as they are: they weigh nothing, and scales are among them."""
 _LEAST_CAST = 4096
 """Tensors with fewer values are rounded, but stored in fp32: a cast costs more time to open than
 it saves bytes."""
+
+
+def export_form(
+    network: Network,
+    card: Card,
+    path: Path,
+    *,
+    numbers: Numbers = "fp32",
+    pictures: Sequence[Image] = (),
+) -> None:
+    """Writes `path` in the form that the end of its name says: `.onnx`; `.xml` (OpenVINO, with a
+    `.bin` beside it; not with int8-weights); `.pt2` (torch.export, in fp32).
+
+    Args:
+        pictures: what int8 calibrates on, as in `export_int8`.
+
+    Raises:
+        RunError: the network cannot take that form.
+        UsageError: OpenVINO is asked for and not installed.
+    """
+    if path.suffix == ".pt2":
+        export_archive(network, card, path)
+        return
+    with TemporaryDirectory(prefix=".form-", dir=path.parent) as folder:
+        source, written = Path(folder) / "fp32.onnx", Path(folder) / "written.onnx"
+        export_onnx(network, card, source)
+        is_onnx = path.suffix == ".onnx"
+        if numbers == "int8":
+            export_int8(source, card, written, pictures)
+        elif numbers == "int8-weights":
+            export_int8_weights(source, card, written)
+        elif numbers == "fp16" and is_onnx:
+            export_fp16(source, card, written)
+        else:
+            written = source
+        if is_onnx:
+            written.replace(path)
+        else:
+            stated = {} if numbers == "fp32" else {"numbers": numbers}
+            card = replace(card, facts=card.facts | stated)
+            export_openvino(written, card, path, fp16=numbers == "fp16")
+
+
+def open_form(path: Path) -> Session:
+    """A session for a file that `export_form` has just written; an archive of others may run code.
+
+    Raises:
+        WeightsError: it cannot be used.
+    """
+    kinds: dict[str, Callable[..., Session]] = {
+        ".pt2": ArchiveSession, ".xml": OpenVinoSession, ".onnx": OnnxSession,
+    }  # fmt: skip
+    return kinds[path.suffix](path, name=path.name)
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of a form, the named one last."""
+    return [path.with_suffix(".bin"), path] if path.suffix == ".xml" else [path]
 
 
 def export_fp16(source: Path, card: Card, path: Path) -> None:
