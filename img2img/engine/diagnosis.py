@@ -12,6 +12,7 @@ def diagnose_nan(trainer: "Trainer", bad: list[str], keys: list[Any]) -> str:
     """One sentence: which terms, at which step and rate, where it shows, what to try."""
     progress = trainer.progress
     named = dict(trainer.network.named_parameters())
+    named |= {f"objective.{name}": p for name, p in trainer.objective.named_parameters()}
     broken = next((name for name, p in named.items() if not torch.isfinite(p).all()), None)
     where = f"the first broken parameter is {broken}" if broken else "the parameters are still fine"
     samples = [trainer.train.records[index].id for _, index in keys[0][:3]] if keys else []

@@ -17,7 +17,8 @@ class OpposedMasks(Adversarial):
     takes the teacher's mask for a labelled one.
 
     Masks are shares of classes (B, K, H, W), one-hot where they are labels. What lies outside of
-    the picture, or is `IGNORE` in a labelled one, is background in all of them.
+    the picture, or is `IGNORE` in a labelled one, is background in all of them. Which pictures are
+    labelled stands in the batch under `labelled`, (B, 1) bool.
 
     Source: Hung, Tsai, Liou, Lin, Yang: Adversarial Learning for Semi-Supervised Semantic
     Segmentation, BMVC 2018 (arXiv:1802.07934), with patches instead of pixels, and with a moving
@@ -74,7 +75,7 @@ class OpposedMasks(Adversarial):
         self.opponent.requires_grad_(True)
         self.n_judged += 1
         known = batch[self.target] != IGNORE
-        has_labels = known.flatten(1).any(dim=1)
+        has_labels = batch["labelled"].bool()[:, 0]
         truth = F.one_hot(batch[self.target].long() * known, maps.shape[1])
         real, fake = truth.movedim(-1, 1).to(maps), _shown(maps, known)
         # In the place of pictures without labels stand the labelled ones of the batch.
@@ -84,7 +85,7 @@ class OpposedMasks(Adversarial):
         real, fake = real[chosen], fake[chosen]
         verdicts = self.opponent(None, real).logits, self.opponent(None, fake).logits
         return {
-            "discriminator": self.loss.of_opponent(*verdicts),
+            "discriminator": self.loss.of_opponent(*verdicts) * has_labels.any(),
             "discriminator_accuracy": self.loss.accuracy(*verdicts),
             "spread": relative_spread(real, fake),
         }
@@ -92,7 +93,7 @@ class OpposedMasks(Adversarial):
     def _seen(self, batch: Batch) -> Tensor:
         """(B, H, W) bool: the picture, without what is ignored in labelled ones."""
         known = batch[self.target] != IGNORE
-        has_labels = known.flatten(1).any(dim=1)[:, None, None]
+        has_labels = batch["labelled"].bool()[:, :, None]
         return torch.where(has_labels, known, batch["inside"].bool())
 
     def _pseudo(self, maps: Tensor, batch: Batch) -> Tensor:
@@ -100,7 +101,7 @@ class OpposedMasks(Adversarial):
         unlabelled = batch["inside"].bool() & (batch[self.target] == IGNORE)
         teacher = batch.get("teacher", maps).detach().float()
         with torch.no_grad():
-            verdict = self.opponent(None, _shown(teacher, self._seen(batch))).logits
+            verdict = self.opponent(None, _shown(teacher, batch["inside"].bool())).logits
         believed = self.loss.confidence(verdict)
         believed = F.interpolate(believed, maps.shape[-2:], mode="bilinear", align_corners=False)
         is_asked = self.n_judged >= self.unbelieved_steps

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 PIX2PIX_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "train": {
-        "optimizer": "adam", "lr": 2e-4, "beta1": 0.5, "schedule": "linear", "early_stopping": 20,
+        "optimizer": "adam", "lr": 2e-4, "beta1": 0.5, "weight_decay": 0.0, "schedule": "linear",
+        "early_stopping": 20,
     },
     "adversarial": {"weight": 1.0},
 }  # fmt: skip
-"""How pix2pix is trained as published, but for batches of one; {group: {option: value}}."""
+"""How pix2pix is trained as published, but for batches of one and what else the task's defaults
+say; {group: {option: value}}."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -178,13 +178,17 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
             inside = view.apply(np.ones((*image.shape[:2], 1), np.uint8), labels=True)[..., 0] > 0
             laid = view.apply(classes[..., None], fill=IGNORE, labels=True)[..., 0]
             encoded = {"image": view.apply(image), "classes": laid}
-            return encoded | ({"weak": view.apply(image), "inside": inside}
+            labelled = np.array([(classes != IGNORE).any()])
+            return encoded | ({"weak": view.apply(image), "inside": inside, "labelled": labelled}
                               if self._learns_unlabelled else {})  # fmt: skip
         if not self._learns_unlabelled:
             image, classes = self._augmenter(image, classes, rng, self._cutouts)
             return {"image": image, "classes": classes}
+        # Told before objects are pasted, which bring labels to a picture that has none.
+        labelled = np.array([(classes != IGNORE).any()])
         weak, strong, classes, inside = self._augmenter.pair(image, classes, rng, self._cutouts)
-        return {"image": strong, "classes": classes, "weak": weak, "inside": inside}
+        return {"image": strong, "classes": classes, "weak": weak, "inside": inside,
+                "labelled": labelled}  # fmt: skip
 
     @cached_property
     def _augmenter(self) -> Augmenter:

@@ -35,7 +35,8 @@ def batch() -> dict[str, Tensor]:
     classes[~inside] = IGNORE
     classes[1] = IGNORE
     teacher = torch.randn(2, N, SIDE, SIDE)
-    return {"classes": classes, "inside": inside, "teacher": teacher}
+    labelled = torch.tensor([[True], [False]])
+    return {"classes": classes, "inside": inside, "teacher": teacher, "labelled": labelled}
 
 
 def maps() -> Tensor:
@@ -83,8 +84,19 @@ def test_what_lies_outside_of_the_picture_changes_no_verdict(batch: dict[str, Te
     torch.testing.assert_close(objective.judge(scores, batch), objective.judge(wild, batch))
 
 
+def test_an_object_pasted_into_a_picture_makes_it_no_labelled_one(
+    batch: dict[str, Tensor],
+) -> None:
+    objective, scores = opposed(confidence=0.0), maps().detach()
+    before = objective.judge(scores, batch)
+    batch["classes"][1, 5:9, 5:9] = 1
+    torch.testing.assert_close(objective.judge(scores, batch), before)
+
+
 def test_a_batch_without_labels_is_no_catastrophe(batch: dict[str, Tensor]) -> None:
     batch["classes"][:] = IGNORE
+    batch["labelled"][:] = False
     objective, scores = opposed(), maps()
     losses = objective(scores, batch) | objective.judge(scores.detach(), batch)
     assert all(bool(torch.isfinite(loss)) for loss in losses.values())
+    assert float(losses["discriminator"].detach()) == 0
