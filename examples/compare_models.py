@@ -1,5 +1,6 @@
 """Four networks learn the same image filters from the same photos, each in the same time: a table
-and a grid of their answers. What is done already is not done again.
+and a grid of their answers. What is done already is not done again; a training that was cut off
+begins anew, because its time is in the table.
 
 Usage: compare_models.py PHOTOS [OUT] [--time 5m]; PHOTOS has train/ and val/, val/ is measured.
 """
@@ -7,6 +8,7 @@ Usage: compare_models.py PHOTOS [OUT] [--time 5m]; PHOTOS has train/ and val/, v
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ import numpy as np
 
 from img2img.data.images import is_picture, read, write
 from img2img.data.sample import Image, Sample
+from img2img.engine.run import write_json
 from img2img.inference.predictor import Predictor
 from img2img.inference.session import open_session, task_of
 from img2img.inference.weights import find_weights
@@ -50,10 +53,10 @@ def main() -> None:
     parser.add_argument("--time", default="5m", help="time of each training")
     parser.add_argument("--filters", default=",".join(FILTERS), help="names, with commas between")
     given = parser.parse_args()
+    image = shown(given.photos / "val")
+    given.out.mkdir(parents=True, exist_ok=True)
     rows, pictures = [], []
     for name in given.filters.split(","):
-        shown = min(path for path in (given.photos / "val").iterdir() if is_picture(path))
-        image = middle(read(shown))
         answers = [label(image, "picture")]
         for model, options in MODELS.items():
             run = given.out / f"{name.replace(':', '-')}-{model}"
@@ -74,21 +77,29 @@ def learned(
     run: Path, photos: Path, name: str, model: str, options: list[str], limit: str
 ) -> dict[str, Any]:
     """Trains and measures a network, and says what that gave and took."""
-    file = run.with_suffix(".json")
-    if not file.is_file():
+    done, trained = (run.with_name(f"{run.name}{end}") for end in (".json", "-training.json"))
+    if done.is_file():
+        return read_facts(done)
+    if not trained.is_file():
+        shutil.rmtree(run, ignore_errors=True)
         train = ["train", "sobel", "--data", str(photos), "--model", model, "--out", str(run),
                  "--set", f"task.filter={name}", "--image-size", str(SIZE), "--max-time", limit,
                  "--set", "train.epochs=none", "--epoch-size", "800", "--seed", "0",
                  "--set", "train.val_samples=16", "--quiet", *options]  # fmt: skip
-        took = img2img(train)
-        figures = run.with_name(f"{run.name}-figures.json")
-        img2img(["eval", "sobel", "--weights", str(run), "--data", str(photos / "val"), "--split",
-                 "all", "--json", str(figures), "--quiet"])  # fmt: skip
-        measured = json.loads(figures.read_text(encoding="utf-8"))["metrics"]
-        facts = {key: measured[key]["value"] for key in FIGURES}
-        file.write_text(json.dumps(facts | took | speed(run)), encoding="utf-8")
-    facts_read: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return facts_read
+        write_json(trained, img2img(train))
+    figures = run.with_name(f"{run.name}-figures.json")
+    img2img(["eval", "sobel", "--weights", str(run), "--data", str(photos / "val"), "--split",
+             "all", "--json", str(figures), "--quiet"])  # fmt: skip
+    measured = read_facts(figures)["metrics"]
+    facts = {key: measured[key]["value"] for key in FIGURES}
+    write_json(done, facts | read_facts(trained) | speed(run))
+    return read_facts(done)
+
+
+def read_facts(file: Path) -> dict[str, Any]:
+    """The object in a JSON file."""
+    facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return facts
 
 
 def img2img(arguments: list[str]) -> dict[str, float]:
@@ -128,6 +139,21 @@ def answered(run: Path, image: Image) -> tuple[Image, Image]:
     answer = Predictor(task, session, outputs=task.result_outputs).run(image)
     truth = task.truth(Sample(id="", group="", image=image))
     return task.picture(answer), task.picture(truth)
+
+
+def shown(folder: Path) -> Image:
+    """The middle of the first photo that is large enough; the others are measured all the same."""
+    if not folder.is_dir():
+        sys.exit(f"{folder} is no folder: PHOTOS needs train/ and val/.")
+    photos = [path for path in sorted(folder.iterdir()) if is_picture(path)]
+    large = [path for path in photos if min(read(path).shape[:2]) >= SIZE]
+    if not large:
+        sys.exit(f"none of the {len(photos)} photos in {folder} has {SIZE} pixels a side.")
+    if len(large) < len(photos):
+        n_small = len(photos) - len(large)
+        print(f"{n_small} of {len(photos)} photos in {folder} are smaller than {SIZE} pixels a "
+              "side: they are measured, but not shown", file=sys.stderr)  # fmt: skip
+    return middle(read(large[0]))
 
 
 def middle(image: Image) -> Image:

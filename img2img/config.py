@@ -39,6 +39,9 @@ def option(
     check: Callable[[Any], object] | None = None,
     panel: str = "",
     local: bool = False,
+    on_page: bool = True,
+    needs: str = "",
+    unless: str = "",
 ) -> Any:
     """A dataclass field that is an option.
 
@@ -46,7 +49,12 @@ def option(
         flag: its command-line flag, if it has one.
         odd: whether numbers must be odd; 0 stands for none where `low` allows it.
         check: raises UsageError for a value that does not fit.
-        local: whether it names a file of the user's machine, which weights do not tell on.
+        local: whether it names a file of the user's machine, which weights do not tell on, and
+            which is uploaded to the page of `img2img demo`.
+        on_page: whether that page asks it, where it is a question to one prediction.
+        needs: `group.option` without which, at 0 or none, this one has no effect; left out: that
+            of the group's class variable `switch`, if it has one.
+        unless: `group.option` with which it has none.
     """
     metadata = {
         "help": help,
@@ -58,6 +66,9 @@ def option(
         "check": check,
         "panel": panel,
         "local": local,
+        "on_page": on_page,
+        "needs": needs,
+        "unless": unless,
     }
     return field(default=default, metadata=metadata)
 
@@ -276,6 +287,32 @@ class Config:
             for name, value in dataclasses.asdict(options).items():
                 key = f"{group}.{name}"
                 yield key, value, self.origins.get(key, "default")
+
+    def check_effects(self) -> None:
+        """Refuses what somebody set and what has no effect beside the other options.
+
+        Raises:
+            UsageError: such an option, with the one that makes it so.
+        """
+        values = {key: value for key, value, _ in self.items()}
+        for key, _, origin in self.items():
+            if origin in ("default", "task default"):
+                continue
+            group, metadata = self.groups[key.partition(".")[0]], self._metadata(key)
+            needs: str = metadata.get("needs", "") or getattr(group, "switch", key)
+            unless = metadata.get("unless")
+            if needs != key and not values[needs]:
+                label = self._metadata(needs).get("flag") or needs
+                raise UsageError(
+                    f"{key} has no effect without {label}: set that as well, or leave {key} out."
+                )
+            if unless and values[unless]:
+                raise UsageError(f"{key} has no effect with {unless}: leave one of them out.")
+
+    def _metadata(self, key: str) -> Mapping[str, Any]:
+        group, _, name = key.partition(".")
+        entries = {entry.name: entry for entry in dataclasses.fields(self.groups[group])}
+        return entries[name].metadata
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object from which `resolve` builds the same configuration again."""

@@ -79,3 +79,28 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(
                             page.read_text(encoding="utf-8"))  # fmt: skip
         away = [address for address in loaded if re.match(r"(?:https?:)?//", address)]
         assert [a for a in away if "canonical" not in a] == [], page.name
+
+
+def described() -> dict[str, set[str]]:
+    """{folder below img2img: names of the modules that the map of the architecture gives there}."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    (drawn,) = re.findall(r"```text\nimg2img/\n(.*?)```", text, re.DOTALL)
+    found: dict[str, set[str]] = {}
+    folders = [""]
+    for line in drawn.splitlines():
+        indent = len(line) - len(line.lstrip())
+        folders = folders[: indent // 2]
+        if named := re.match(r"\s*(\w+)/\s", line):
+            folders.append(named[1])
+        place = "/".join(folder for folder in folders if folder)
+        found.setdefault(place, set()).update(re.findall(r"\b(\w+\.py)\b", line))
+    return found
+
+
+def test_the_map_of_the_architecture_names_the_modules_that_exist() -> None:
+    for folder, named in described().items():
+        modules = {path.name for path in (ROOT / "img2img" / folder).glob("[!_]*.py")}
+        assert named <= modules, f"gone from {folder}: {named - modules}"
+        # One file a command, a format, a generator: of these only what is shared is named.
+        if folder not in ("cli", "data/formats", "data/synth"):
+            assert named == modules, f"new in {folder}: {modules - named}"

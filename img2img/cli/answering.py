@@ -69,14 +69,16 @@ class Total:
                 print(path)
         say(f"img2img: {self.open_rows}", quiet=not (self.open_rows and self.n_failed))
 
-    def raise_if_failed(self) -> None:
-        """Raises InputError with the first problem."""
+    def raise_if_failed(self, *, is_named: bool) -> None:
+        """Raises InputError; with the first problem where none was named as it came."""
         from img2img.errors import InputError
 
         if self.n_failed:
-            n = self.n_done + self.n_failed
-            others = f"{self.first_problem}" if self.n_failed == 1 else "each is named above."
-            raise InputError(f"{self.n_failed} of {n} inputs failed: {others}")
+            told = f"{self.n_failed} of {self.n_done + self.n_failed} inputs failed"
+            which = ", the first" if self.n_failed > 1 else ""
+            raise InputError(
+                f"{told}, as named above." if is_named else f"{told}{which}: {self.first_problem}"
+            )
         if self.open_rows:
             raise InputError(self.open_rows)
 
@@ -251,7 +253,9 @@ class Work:
             try:
                 written = self._write(taken)
                 self._add_rows(taken.item, taken.result)
-            except (InputError, OSError) as error:
+            except InputError as error:
+                problem = str(error)
+            except OSError as error:
                 problem = f"the result cannot be written: {error}"
         self._report(taken, written, problem)
 
@@ -318,13 +322,24 @@ class Work:
         else:
             self.n_done += 1
         if self.wanted.json:
-            image, result = taken.image, None if problem else taken.result
-            line = json_line(self.predictor, taken.item, image, result, problem or None) | written
+            line = self._line(taken, problem) | written
             with _stdout_alone(is_shared=self.exchange.world > 1):
                 sys.stdout.write(json_module.dumps(line, allow_nan=False) + "\n")
                 sys.stdout.flush()
         elif key in written and not taken.is_skipped:
             print(written[key])
+
+    def _line(self, taken: Taken, problem: str) -> dict[str, Any]:
+        """The JSON of a picture without paths of files."""
+        from img2img.inference.lines import line_begun
+
+        task, item = self.predictor.task, taken.item
+        line = line_begun(
+            task, self.predictor.session, item.source.name, image=taken.image,
+            problem=problem or None,
+        )  # fmt: skip
+        line["frame"] = item.frame
+        return line if problem or taken.result is None else line | task.to_json(taken.result)
 
     # ---- the end
 
@@ -357,25 +372,6 @@ class Work:
         self.submission.answers.update(self.exchange.gather([*self.submission.answers.items()]))
         lacking = self.submission.write() if self.exchange.leads else ""
         return (self.table.path, self.submission.path), lacking
-
-
-def json_line(
-    predictor: "Predictor", item: "Item", image: "Image | None", result: Any, problem: str | None
-) -> dict[str, Any]:
-    """What `predict --json` tells of a picture, without paths of files; the result is None where
-    there is none."""
-    task, session = predictor.task, predictor.session
-    line = {
-        "input": item.source.name,
-        "frame": item.frame,
-        "width": None if image is None else int(image.shape[1]),
-        "height": None if image is None else int(image.shape[0]),
-        "task": task.name,
-        "weights": {"name": session.name, "sha256": session.sha256},
-        "error": problem,
-        task.output_key: None,
-    }
-    return line | ({} if result is None else task.to_json(result))
 
 
 @contextmanager

@@ -129,7 +129,11 @@ def _explain(error: Exception) -> int:
     if describe is not None:
         # Typer's own errors about the command line; it may carry its own copy of click.
         if describe():  # without arguments the help was shown, and nothing is wrong but that
-            print(f"img2img: {describe()}", file=sys.stderr)
+            command = getattr(getattr(error, "ctx", None), "command_path", "img2img")
+            told = describe()
+            if not told.endswith("?"):  # else it names the right word itself
+                told = f"{told.removesuffix('.')}; see {command} --help."
+            print(f"img2img: {told}", file=sys.stderr)
         return 2
     if isinstance(error, typer.Abort):
         return 130

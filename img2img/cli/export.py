@@ -130,7 +130,7 @@ def _numbers(task: str, out: Path, **asked: bool) -> "Numbers":
         raise UsageError("choose one of --int8, --int8-weights and --fp16.")
     numbers = chosen[0] if chosen else "fp32"
     if numbers not in _NUMBERS[out.suffix]:
-        fitting = " and ".join(kind for kind, held in _NUMBERS.items() if numbers in held)
+        fitting = ", ".join(kind for kind, held in _NUMBERS.items() if numbers in held)
         raise UsageError(f"--{numbers} is for {fitting} files, which --out {out} is not.")
     if out.suffix == ".xml":
         check_openvino()
@@ -140,7 +140,6 @@ def _numbers(task: str, out: Path, **asked: bool) -> "Numbers":
 def loaded(task: str, weights: str | None) -> "tuple[Network, Card]":
     """The network in torch, whose answers are the measure."""
     from img2img.errors import WeightsError
-    from img2img.inference.torch_session import load_network
     from img2img.inference.weights import KEY, Card, find_weights, read_header
     from img2img.registry import load_task
 
@@ -149,6 +148,9 @@ def loaded(task: str, weights: str | None) -> "tuple[Network, Card]":
     if files.safetensors is None:
         raise WeightsError(f"{files.name} has no .safetensors file beside it to export from.")
     card = Card.from_json(read_header(files.safetensors).get(KEY), str(files.safetensors))
+    # Torch takes seconds to load, and a mistake is told before.
+    from img2img.inference.torch_session import load_network
+
     return load_network(files.safetensors, card), card
 
 

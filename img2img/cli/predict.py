@@ -165,13 +165,20 @@ def predict(
     from img2img.inference.sources import frame_rate
 
     is_piped = out == "-"
+    if is_piped:
+        _refuse_beside_pipe(
+            json=json, overlay=overlay, probabilities=probabilities, lasers=lasers, film=film,
+            skip_existing=skip_existing,
+        )  # fmt: skip
     json = json or (not sys.stdout.isatty() and not is_piped)
     wanted = Wanted(
         folder=None if is_piped or (out is None and json) else Path(out or "predictions"),
-        overlay=(overlay or (lasers and film is None)) and not is_piped,
+        overlay=overlay or (lasers and film is None),
         probabilities=probabilities, skip=skip_existing, json=json, quiet=quiet,
     )  # fmt: skip
     _refuse_contradictions(wanted)
+    if fps is not None and film is None:
+        raise UsageError("--fps is for a film: add --film FILE.mp4, or leave it out.")
     session = opened(task, weights, engine=engine, device=device)
     # The options may name Python code, which only the truth runs, and no prediction asks for it.
     loaded = task_of(session.card, task, allow_python=True)
@@ -215,10 +222,23 @@ def predict(
         exchange.barrier()
     if exchange.leads:
         total.tell(wanted.folder, json=json, quiet=quiet)
-    total.raise_if_failed()
+    total.raise_if_failed(is_named=not (json and quiet))
+
+
+def _refuse_beside_pipe(**asked: object) -> None:
+    from img2img.errors import UsageError
+
+    for name, value in asked.items():
+        if value:
+            flag = name.replace("_", "-")
+            raise UsageError(
+                f"--{flag} does not go with --out -, which writes one answer to stdout: name a "
+                "folder, or leave one of them out."
+            )
 
 
 def _refuse_contradictions(wanted: "Wanted") -> None:
+    from img2img.data.images import is_picture
     from img2img.errors import UsageError
 
     if wanted.folder is None:
@@ -230,6 +250,13 @@ def _refuse_contradictions(wanted: "Wanted") -> None:
             raise UsageError("--skip-existing needs --out DIR, where the results are looked for.")
     elif wanted.folder.is_file():
         raise UsageError(f"--out {wanted.folder} is a file; name a folder.")
+    elif not wanted.folder.is_dir() and (
+        is_picture(wanted.folder) or wanted.folder.suffix.lower() in (".csv", ".json")
+    ):
+        raise UsageError(
+            f"--out {wanted.folder} would be a folder: name it without the ending of a file "
+            "(--out - writes one picture to stdout)."
+        )
 
 
 @contextmanager
@@ -287,16 +314,20 @@ def _cameras_ended(sources: "list[Source]") -> Iterator[Callable[[], bool]]:
 def _pipe(predictor: "Predictor", sources: "list[Source]", reading: "Reading") -> None:
     """One picture's answer as PNG on stdout."""
     from img2img.data.images import encode_png
-    from img2img.errors import InputError, UsageError
+    from img2img.errors import UsageError
     from img2img.inference.png import provenance, stamped
     from img2img.inference.reading import read_source
 
-    if len(sources) != 1 or sources[0].has_frames:
+    if len(sources) != 1:
         raise UsageError(f"--out - writes one picture, but there are {len(sources)} inputs.")
+    if sources[0].has_frames:
+        raise UsageError(f"--out - writes one picture, but {sources[0].name} may hold many.")
     item = next(read_source(sources[0], reading))
     task, session = predictor.task, predictor.session
     picture = task.picture(predictor.run(item.load()))
     if picture is None:
-        raise InputError(f"{item.source.name} has no picture as its result.")
+        raise UsageError(
+            f"--out - writes a picture, and {task.name} gives none: leave it out, for JSON."
+        )
     texts = provenance(task.name, session.name, session.sha256)
     sys.stdout.buffer.write(stamped(encode_png(picture), texts))

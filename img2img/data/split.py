@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 
-from img2img.data.sample import Splits
+from img2img.data.sample import Dataset, Splits
 from img2img.errors import DataError, UsageError
+from img2img.option_values import parse_repeat
 
 PARTS = ("train", "val", "test")
 
@@ -189,3 +190,25 @@ def _change(what: str, samples: Iterable[str]) -> str:
 
 def _first(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"first {names[0]}"
+
+
+def repeated(train: Dataset, rules: Sequence[str]) -> Dataset:
+    """The samples, each as often as the first rule `REGEX:TIMES` that fits its id says.
+
+    Raises:
+        UsageError: a rule fits no sample.
+    """
+    if not rules:
+        return train
+    parsed = [parse_repeat(rule) for rule in rules]
+    times = [
+        next((n for pattern, n in parsed if pattern.search(record.id)), 1)
+        for record in train.records
+    ]
+    for rule, (pattern, _) in zip(rules, parsed, strict=True):
+        if not any(pattern.search(record.id) for record in train.records):
+            raise UsageError(
+                f"data.repeat={rule} fits no training sample; the first is called "
+                f"{train.records[0].id}."
+            )
+    return train.subset([index for index, n in enumerate(times) for _ in range(n)])

@@ -13,6 +13,7 @@ from img2img.data.images import decode, probe, read_bytes
 from img2img.data.sample import Image
 from img2img.demo.form import Field, fields_of
 from img2img.errors import Img2ImgError, InputError, RunError, UsageError, WeightsError
+from img2img.inference.lines import line_begun
 from img2img.inference.predictor import Predictor, attach
 from img2img.inference.session import Session, open_session, task_of
 from img2img.inference.weights import find_weights
@@ -84,8 +85,9 @@ class Desk:
             predictor = self._asked(task, asked)
             image = self._read(path, name)
             result = self._result(predictor, image, path, name)
+            line = line_begun(task, self.session, name, image=image, problem=None)
             return Answer(
-                line=self._line(task, name, image, None) | task.to_json(result),
+                line=line | task.to_json(result),
                 overlay=task.draw(image, result),
                 picture=task.picture(result),
                 probabilities=task.probabilities(result),
@@ -94,22 +96,7 @@ class Desk:
             problem = _without_folders(error, asked, path)
         except MemoryError:
             problem = f"{name}: out of memory."
-        return Answer(line=self._line(task, name, image, problem))
-
-    def _line(
-        self, task: Task[Any, Any], name: str, image: Image | None, problem: str | None
-    ) -> dict[str, Any]:
-        """What the JSON of every task begins with."""
-        return {
-            "input": name,
-            "frame": None,
-            "width": None if image is None else int(image.shape[1]),
-            "height": None if image is None else int(image.shape[0]),
-            "task": task.name,
-            "weights": {"name": self.session.name, "sha256": self.session.sha256},
-            "error": problem,
-            task.output_key: None,
-        }
+        return Answer(line=line_begun(task, self.session, name, image=image, problem=problem))
 
     def _asked(self, task: Task[Any, Any], asked: Mapping[str, Any]) -> Predictor:
         """What answers with the task, which is asked."""

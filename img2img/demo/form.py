@@ -6,12 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-FILES = frozenset({"camera"})
-"""Questions that are answered with a file. All other texts are left out: they would let a visitor
-name files of this machine."""
-NOT_OF_A_PICTURE = frozenset({"find", "smooth"})
-"""Questions without meaning here: what an evaluation is asked, and what frames are."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
@@ -44,9 +38,9 @@ def given(fields: Sequence[Field], values: Sequence[Any]) -> Mapping[str, Any]:
 
 def _field(entry: "dataclasses.Field[Any]", hint: Any) -> Field | None:
     told = {"name": entry.name, "help": entry.metadata.get("help", "")}
-    if entry.name in NOT_OF_A_PICTURE:
+    if not entry.metadata.get("on_page", True):
         return None
-    if entry.name in FILES:
+    if entry.metadata.get("local"):
         return Field(kind="file", **told)
     if get_origin(hint) in (Union, types.UnionType):
         hint = next(arm for arm in get_args(hint) if arm is not type(None))
@@ -57,7 +51,7 @@ def _field(entry: "dataclasses.Field[Any]", hint: Any) -> Field | None:
         return Field(kind="choice", default=str(entry.default), choices=choices, **told)
     if hint in (int, float) or (get_origin(hint) is tuple and get_args(hint)[0] in (int, float)):
         return Field(kind="text", default=_as_text(entry.default), **told)
-    return None
+    return None  # a text might name a file of this machine, which visitors shall not read
 
 
 def _as_text(value: Any) -> str:

@@ -1,6 +1,7 @@
 """Serving the page: one socket, one folder, and nothing that leaves the machine."""
 
 import atexit
+import errno
 import os
 import shutil
 import signal
@@ -32,16 +33,25 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         family, kind, protocol, _, address = found[0]
-        opened = socket.socket(family, kind, protocol)
+        return _bound(socket.socket(family, kind, protocol), address)
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        is_port = getattr(error, "errno", None) in (errno.EADDRINUSE, errno.EACCES)
+        advice = "--port 0 takes a free one" if is_port else "name a --host of this machine"
+        raise UsageError(
+            f"cannot listen on --host {host} --port {port}: {reason.lower()}; {advice}."
+        ) from None
+
+
+def _bound(opened: socket.socket, address: Any) -> socket.socket:
+    """The socket, listening at the address; where it cannot, it is closed."""
+    try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind(address)
         opened.listen()
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(
-            f"cannot listen on --host {host} --port {port}: {reason.lower()}; --port 0 takes a "
-            "free one."
-        ) from None
+    except OSError:
+        opened.close()
+        raise
     return opened
 
 

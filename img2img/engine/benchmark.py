@@ -30,7 +30,7 @@ from img2img.data.loader import Loader
 from img2img.data.sample import Image
 from img2img.data.synth.textures import draw_texture
 from img2img.engine.events import JsonLines
-from img2img.engine.run import Plan, prepare, resolve
+from img2img.engine.run import Plan, prepare, resolve, training_samples
 from img2img.engine.runtime import Runtime
 from img2img.engine.trainer import Batch, Trainer
 from img2img.errors import RunError
@@ -89,11 +89,11 @@ def plan_for(task: str, layers: list[Layer], runtime: Runtime, *, steps: int) ->
 @contextmanager
 def opened_trainer(plan: Plan, runtime: Runtime) -> Iterator[Trainer]:
     """The Trainer of a plan in a run folder of its own, logging as a training does."""
-    parts = plan.splits.parts
+    samples = training_samples(plan)
     with TemporaryDirectory(prefix="img2img-bench-") as folder:
         trainer = Trainer(
-            plan.task, plan.config, plan.network, plan.card, train=parts["train"],
-            val=parts["train"].subset([]), runtime=runtime, run=Path(folder),
+            plan.task, plan.config, plan.network, plan.card, train=samples,
+            val=samples.subset([]), runtime=runtime, run=Path(folder),
             listeners=[JsonLines(Path(folder) / "metrics.jsonl", keep=0)],
         )  # fmt: skip
         trainer.start()
@@ -144,21 +144,24 @@ class ReadyLoader(Loader):
 
 
 def bare_loop(trainer: Trainer, batches: Iterator[Batch]) -> None:
-    """The shortest loop that learns the same."""
-    network, optimizer, scaler = trainer.network, trainer.optimizer, trainer.scaler
-    device, scales = trainer.runtime.device, trainer.scaler.is_enabled()
+    """The shortest loop that learns the same, that of an opponent included."""
+    network, scaler, game = trainer.network, trainer.scaler, trainer.game
+    optimizers = [optimizer for _, optimizer in trainer.players]
     for batch in batches:
-        here = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
-        optimizer.zero_grad(set_to_none=True)
+        here = {k: v.to(trainer.runtime.device, non_blocking=True) for k, v in batch.items()}
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
         with trainer.autocast():
-            loss = torch.stack(list(trainer.objective(network(here["image"]), here).values())).sum()
-        if scales:
+            maps = network(here["image"])
+            loss = torch.stack(list(trainer.objective(maps, here).values())).sum()
+        scaler.scale(loss).backward()
+        if game is not None:
+            with trainer.autocast():
+                loss = game.judge(maps.detach(), here)["discriminator"]
             scaler.scale(loss).backward()
+        for optimizer in optimizers:
             scaler.step(optimizer)
-            scaler.update()
-        else:
-            loss.backward()
-            optimizer.step()
+        scaler.update()
 
 
 def in_turns(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from img2img.engine.trainer import Trainer
 
 FILE = "checkpoint.safetensors"
+_OPPONENT = "objective.opponent."
 _OPTIMIZERS = ("optimizer.", "opponent_optimizer.")
 """Prefixes, in the order of `Trainer.players`."""
 
@@ -34,7 +35,9 @@ class Checkpoint:
     """Tensors by name, and the rest as JSON.
 
     `network.*` are the weights to use; the training's own state stands under other prefixes
-    (`raw.*` the weights being trained where `network.*` is their average, `optimizer.*`).
+    (`raw.*` the weights being trained where `network.*` is their average, `optimizer.*`). Of the
+    objective it holds the opponent alone: the rest, such as an encoder that does not learn, follows
+    from the options.
     """
 
     card: Card
@@ -134,7 +137,8 @@ def restore(trainer: "Trainer") -> None:
     if trainer.ema is not None:
         for key, value in weights.items():
             trainer.ema.tensors[key].copy_(value)
-    trainer.objective.load_state_dict(saved.part("objective."))
+    if trainer.game is not None:
+        trainer.game.opponent.load_state_dict(saved.part(_OPPONENT))
     for number, (_, optimizer) in enumerate(trainer.players):
         restore_optimizer(optimizer, saved.part(_OPTIMIZERS[number]))
     trainer.progress = Progress(**saved.state)
@@ -150,7 +154,9 @@ def _checkpoint_of(trainer: "Trainer", *, whole: bool) -> Checkpoint:
     tensors = {f"{PREFIX}{key}": value for key, value in used.items()}
     state: dict[str, Any] = {"step": progress.step}
     if whole:
-        tensors |= {f"objective.{k}": v for k, v in trainer.objective.state_dict().items()}
+        if trainer.game is not None:
+            state_of_opponent = trainer.game.opponent.state_dict()
+            tensors |= {f"{_OPPONENT}{key}": value for key, value in state_of_opponent.items()}
         if ema is not None:
             tensors |= {f"raw.{key}": value for key, value in trained.items()}
         for number, (_, optimizer) in enumerate(trainer.players):

@@ -6,6 +6,8 @@ The figures come from a few real steps of the Trainer on a copy of the network; 
 import copy
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from torch import Tensor
 
 from img2img.data.loader import stack
 from img2img.engine.optim import optimizer_tensors
-from img2img.engine.run import Plan
+from img2img.engine.run import Plan, training_samples
 from img2img.engine.runtime import Runtime
 from img2img.engine.trainer import Batch, Trainer
 
@@ -25,7 +27,7 @@ _WARM_UP, _TIMED = 2, 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Bytes that a step holds in one process, by what they are for.
+    """Bytes that a step holds in one process, by what they are for, those of an opponent included.
 
     `available` is what the device can still give; None where the system does not say.
     """
@@ -103,10 +105,10 @@ def trial(plan: Plan, runtime: Runtime) -> Trainer:
     """A Trainer on a copy of the plan's network that touches no file."""
     train = replace(plan.config.train, cache_mb=0, workers=0)
     config = replace(plan.config, groups={**plan.config.groups, "train": train})
-    parts = plan.splits.parts
+    samples = training_samples(plan)
     trainer = Trainer(
-        plan.task, config, copy.deepcopy(plan.network), plan.card, train=parts["train"],
-        val=parts["train"].subset([]), runtime=runtime, run=Path("unused"), listeners=[],
+        plan.task, config, copy.deepcopy(plan.network), plan.card, train=samples,
+        val=samples.subset([]), runtime=runtime, run=Path("unused"), listeners=[],
     )  # fmt: skip
     trainer.start()
     trainer.freeze()
@@ -116,12 +118,15 @@ def trial(plan: Plan, runtime: Runtime) -> Trainer:
 def forecast(trainer: Trainer, batch: Batch, micro_batch: int) -> Memory:
     """Memory of a step, scaled up from the forward pass of two samples."""
     parameters = _bytes(trainer.network.state_dict().values())
-    trained = _bytes(p for p in trainer.network.parameters() if p.requires_grad)
+    trained = _bytes(
+        p for player, _ in trainer.players for p in player.parameters() if p.requires_grad
+    )
     kinds = {"adamw": 2, "adam": 2, "sgd": 1 if trainer.options.beta1 else 0}
     n_tried = min(2, micro_batch)
     few = {key: value[:n_tried].to(trainer.runtime.device) for key, value in batch.items()}
     return Memory(
-        parameters=parameters * (1 if trainer.ema is None else 2),
+        parameters=parameters * (1 if trainer.ema is None else 2)
+        + _bytes(trainer.objective.state_dict().values()),
         gradients=trained,
         optimizer=trained * kinds[trainer.options.optimizer],
         activations=activation_bytes(trainer, few) * micro_batch // n_tried,
@@ -130,8 +135,23 @@ def forecast(trainer: Trainer, batch: Batch, micro_batch: int) -> Memory:
 
 
 def activation_bytes(trainer: Trainer, batch: Batch) -> int:
-    """Bytes that a forward pass keeps for the backward pass, the parameters not counted."""
-    own = {t.untyped_storage().data_ptr() for t in trainer.network.state_dict().values()}
+    """Bytes that a forward pass keeps for the backward pass, the parameters not counted; with an
+    opponent, those of the player that keeps more: one goes after the other."""
+    with _kept(trainer) as ours, trainer.autocast():
+        maps = trainer.network(batch["image"])
+        trainer.objective(maps, batch)
+    if trainer.game is None:
+        return sum(ours.values())
+    with _kept(trainer) as theirs, trainer.autocast():
+        trainer.game.judge(maps.detach(), batch)
+    return max(sum(ours.values()), sum(theirs.values()))
+
+
+@contextmanager
+def _kept(trainer: Trainer) -> Iterator[dict[int, int]]:
+    """{storage: bytes} of what is kept in here for a backward pass, but for parameters."""
+    modules = (trainer.network, trainer.objective)
+    own = {t.untyped_storage().data_ptr() for m in modules for t in m.state_dict().values()}
     kept: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -141,11 +161,7 @@ def activation_bytes(trainer: Trainer, batch: Batch) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        with trainer.autocast():
-            losses = trainer.objective(trainer.network(batch["image"]), batch)
-        total = torch.stack(list(losses.values())).sum()
-    del total, losses
-    return sum(kept.values())
+        yield kept
 
 
 def available_bytes(device: torch.device) -> int | None:
@@ -165,7 +181,10 @@ def _measured(trainer: Trainer, batch: Batch, memory: Memory) -> tuple[float, Me
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(trainer.runtime.device)
     times = [_one_step(trainer, batch) for _ in range(_TIMED)]
-    state = _bytes(t for t in optimizer_tensors(trainer.optimizer).values() if t.ndim)
+    state = sum(
+        _bytes(t for t in optimizer_tensors(optimizer).values() if t.ndim)
+        for _, optimizer in trainer.players
+    )
     memory = replace(memory, optimizer=state)
     if on_gpu:
         peak = torch.cuda.max_memory_allocated(trainer.runtime.device)

@@ -40,6 +40,18 @@ class Progress:
         if isinstance(from_json, dict):
             self.collapse = CollapseWatch(**from_json)
 
+    def validated(self, options: TrainOptions, value: float | None, *, better: bool) -> None:
+        """Takes in what a validation found; on a plateau the learning rate falls to a tenth."""
+        if better:
+            self.best, self.best_step = value, self.step
+            self.bad_validations = self.plateau_bad = 0
+            return
+        self.bad_validations += 1
+        self.plateau_bad += 1
+        if options.schedule == "plateau" and self.plateau_bad > options.plateau_patience:
+            self.plateau_factor /= 10
+            self.plateau_bad = 0
+
     def look(self, losses: dict[str, float]) -> str | None:
         """A sentence where the row of means shows that two networks no longer learn from each
         other."""

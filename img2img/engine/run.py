@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from itertools import product
@@ -15,7 +15,7 @@ import torch
 from img2img import __version__
 from img2img.config import Config, Layer
 from img2img.data.sample import Dataset, Splits
-from img2img.data.split import check_unchanged, split_to_json
+from img2img.data.split import check_unchanged, repeated, split_to_json
 from img2img.engine.checkpoint import FILE, read_checkpoint, write_checkpoint
 from img2img.engine.events import Finished, JsonLines, Listener, Noted
 from img2img.engine.runtime import Runtime, decide_precision, local_world, use_exact_fp32
@@ -25,8 +25,8 @@ from img2img.inference.export import export_onnx
 from img2img.inference.torch_session import TorchSession, load_network
 from img2img.inference.weights import KEY, Card, find_weights, read_header
 from img2img.models.network import Network
+from img2img.models.opponent import Adversarial
 from img2img.models.registry import build, options_type
-from img2img.option_values import parse_repeat
 from img2img.registry import load_task
 from img2img.tasks.base import Run, Task
 
@@ -37,7 +37,7 @@ def resolve(task_name: str, layers: list[Layer]) -> Config:
     A task may have other defaults for a model; a budget that is given replaces the default one.
 
     Raises:
-        UsageError: an unknown task, model, option or value.
+        UsageError: an unknown task, model, option or value, or an option without effect.
     """
     kind = load_task(task_name)
     general: Layer = ("task default", kind.defaults)
@@ -52,7 +52,9 @@ def resolve(task_name: str, layers: list[Layer]) -> Config:
     ]
     source = sources[-1] if sources else None
     fitting = ("task default", kind.defaults_for(options, model, source=source))
-    return replace_budget(Config.resolve(task_name, schema, [general, fitting, *layers[1:]]))
+    config = Config.resolve(task_name, schema, [general, fitting, *layers[1:]])
+    config.check_effects()
+    return replace_budget(config)
 
 
 def schema_of(kind: type[Task[Any, Any]], model: str) -> dict[str, type]:
@@ -149,13 +151,14 @@ def prepare(config: Config, runtime: Runtime, *, init: str | None, fresh: bool) 
     if not splits.parts.get("train"):
         raise DataError(f"{splits.name} has no training samples.")
     task.prepare(splits.parts["train"])
-    # What a sample cannot be made of is told before a file is written.
-    task.targets(splits.parts["train"][0], np.random.default_rng(0))
+    # What a sample cannot be made of, or an opponent not judge, is told before a file is written.
+    encoded = task.targets(splits.parts["train"][0], np.random.default_rng(0))
     built = build(config.model.name, config.model, task.head(), pretrained=fresh and init is None,
                   download=config.data.download)  # fmt: skip
-    note = built.note
-    if init is not None:
-        note = _initialise(built.network, init, config.task)
+    objective = task.objective()
+    if isinstance(objective, Adversarial):
+        objective.opponent.check_size(*encoded["image"].shape[:2])
+    note = built.note if init is None else _initialise(built.network, init, config.task)
     card = make_card(config, built.network, runtime)
     return Plan(
         config=config, task=task, splits=splits, network=built.network, card=card, note=note
@@ -209,8 +212,8 @@ def train(
     runtime.barrier()
     trainer = Trainer(
         plan.task, config, plan.network, plan.card,
-        train=repeated(plan.splits.parts["train"], config.data.repeat),
-        val=_validation(plan.splits), runtime=runtime, run=out, listeners=listeners,
+        train=training_samples(plan), val=_validation(plan.splits),
+        runtime=runtime, run=out, listeners=listeners,
     )  # fmt: skip
     if runtime.leads:
         out.mkdir(parents=True, exist_ok=True)
@@ -223,6 +226,8 @@ def train(
     notes = [plan.note]
     if not trainer.val:
         notes.append("there are no validation samples: the last weights count as the best")
+    if trainer.game is not None and config.train.polish_steps:
+        notes.append("there is no closing phase: it would undo what the discriminator taught")
     for note, listener in product(notes, trainer.listeners if runtime.leads else []):
         listener(Noted(text=note))
     try:
@@ -318,26 +323,14 @@ def next_run_folder(task: str, base: Path = Path("runs")) -> Path:
     return base / f"{task}-{number}"
 
 
-def repeated(train: Dataset, rules: Sequence[str]) -> Dataset:
-    """The samples, each as often as the first rule `REGEX:TIMES` that fits its id says.
+def training_samples(plan: Plan) -> Dataset:
+    """The samples of an epoch, each as often as the task and `data.repeat` say.
 
     Raises:
-        UsageError: a rule fits no sample.
+        UsageError: a rule of `data.repeat` fits no sample.
     """
-    if not rules:
-        return train
-    parsed = [parse_repeat(rule) for rule in rules]
-    times = [
-        next((n for pattern, n in parsed if pattern.search(record.id)), 1)
-        for record in train.records
-    ]
-    for rule, (pattern, _) in zip(rules, parsed, strict=True):
-        if not any(pattern.search(record.id) for record in train.records):
-            raise UsageError(
-                f"data.repeat={rule} fits no training sample; the first is called "
-                f"{train.records[0].id}."
-            )
-    return train.subset([index for index, n in enumerate(times) for _ in range(n)])
+    balanced = plan.task.balanced(plan.splits.parts["train"])
+    return repeated(balanced, plan.config.data.repeat)
 
 
 def _validation(splits: Splits) -> Any:

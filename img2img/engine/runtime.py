@@ -20,11 +20,13 @@ def prepare_environment() -> None:
 
     Spinning OpenMP threads make torch 4 to 25 times slower when anything else runs; NumPy's BLAS
     threads triple the CPU time of starting it and nothing here multiplies matrices with it; ONNX
-    Runtime's telemetry writes a database into the user's home when it is imported.
+    Runtime's telemetry writes a database into the user's home when it is imported; FFmpeg, inside
+    OpenCV, tells of broken videos on stderr in its own words, which our errors tell.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
 
 
 def keep_freed_memory() -> None:

@@ -74,9 +74,9 @@ class Trainer:
         self.optimizer = make_optimizer(self.network, self.options)
         self.players: list[Player] = [(self.network, self.optimizer)]
         if self.game is not None:
-            opponent, rate = self.game.opponent, self.game.rate
+            opponent, rate = self.game.opponent, self.game.rules.rate
             self.players.append((opponent, make_optimizer(opponent, self.options, rate=rate)))
-        runtime.copy_from_leader(self.objective.state_dict().values())
+            runtime.copy_from_leader(opponent.state_dict().values())
         self.ema = Ema(self.network, self.options.ema) if self.options.ema else None
         self.teacher = make_teacher(self.network, self.objective, self.ema)
         self.scaler = torch.amp.GradScaler(
@@ -169,6 +169,8 @@ class Trainer:
         factor = lr_factor(options, progress.step, share) * progress.plateau_factor
         for _, optimizer in self.players:
             set_lr(optimizer, options.lr * factor)
+        if self.game is not None:
+            self.game.step = progress.step
         while True:
             try:
                 seed_step(options.seed, progress.step, self.runtime.rank)
@@ -229,19 +231,9 @@ class Trainer:
         metrics = self.measure_validation()
         value = metrics.get(self.task.best.metric)
         better = self.task.best.better(value, progress.best) or not len(self.val)
+        progress.validated(self.options, value, better=better)
         if better:
-            progress.best, progress.best_step = value, progress.step
-            progress.bad_validations = progress.plateau_bad = 0
             self._save("best")
-        else:
-            progress.bad_validations += 1
-            progress.plateau_bad += 1
-        if (
-            self.options.schedule == "plateau"
-            and progress.plateau_bad > self.options.plateau_patience
-        ):
-            progress.plateau_factor /= 10
-            progress.plateau_bad = 0
         self.emit(
             Validated(step=progress.step, epoch=progress.epoch, metrics=metrics, best=better,
                       elapsed_s=self.elapsed_s())
@@ -264,7 +256,7 @@ class Trainer:
         return metrics
 
     def _polish_is_due(self) -> bool:
-        return self.options.polish_steps > 0 and not self.progress.polished
+        return self.game is None and self.options.polish_steps > 0 and not self.progress.polished
 
     def _log(self) -> None:
         """One row of means; between these rows steps never wait for the device."""

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -52,7 +53,10 @@ class OpenVinoSession:
         options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         try:
             model = openvino.Core().read_model(path)
-            self._run = openvino.compile_model(model, "CPU", options)
+            # It gives the thread that compiles a signal stack of its own; of two models the one
+            # that goes first takes the other's away, and the next signal would end the process.
+            with ThreadPoolExecutor(1) as thread:
+                self._run = thread.submit(openvino.compile_model, model, "CPU", options).result()
         except RuntimeError:
             raise WeightsError(f"{path} is cut or no OpenVINO file.") from None
         key = [KEY]

@@ -151,7 +151,14 @@ def _expand(name: str) -> list[Source]:
         return [_file(path, name)]
     if any(letter in name for letter in "*?["):
         return _matched(name, path)
-    return [_missing(name, f"{name} does not exist.")]
+    return [_missing(name, f"{name} {_absence(name)}.")]
+
+
+def _absence(name: str) -> str:
+    """What is told of a name that is no file, nor a pattern."""
+    if name.startswith("camera:"):
+        return "is no camera: give its number, as in camera:0"
+    return "is no http or https address" if "://" in name else "does not exist"
 
 
 def _address(name: str) -> Source:

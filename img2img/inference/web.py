@@ -56,7 +56,8 @@ def fetch(
     except InputError as error:
         problem = str(error)
     except ssl.SSLError as error:
-        problem = f"has no valid TLS connection: {getattr(error, 'verify_message', error)}."
+        reason = str(error.reason or error).replace("_", " ").lower()
+        problem = f"has no valid TLS connection: {getattr(error, 'verify_message', reason)}."
     except OSError as error:
         problem = f"cannot be reached: {(error.strerror or str(error)).lower()}."
     except (HTTPException, ValueError) as error:

@@ -28,8 +28,9 @@ class OutputNames:
     """The path of every output in one folder; no two inputs share one.
 
     `photo.jpg` becomes `photo.png`. Inputs that share a stem keep their ending (`photo.jpg.png`);
-    where that is taken too, the folders stand in front, and at last a digest of the whole path
-    behind. Frames of a video, and rows of a CSV file, go to a folder of its name.
+    where that is taken too, the folders stand in front (`folder_photo.png`, else
+    `folder_photo.jpg.png`), and at last a digest of the whole path behind. Frames of a video, and
+    rows of a CSV file, go to a folder of its name.
 
     Args:
         folder: where the outputs go.
@@ -76,7 +77,7 @@ class OutputNames:
 
     def _chosen(self, sources: list[Source]) -> dict[Source, str]:
         """For every source the first of its names whose outputs are all free."""
-        ways: tuple[Callable[[Source], str], ...] = (_stem, _name, _joined)
+        ways: tuple[Callable[[Source], str], ...] = (_stem, _name, _joined_stem, _joined)
         shared = [Counter(_key(way(source)) for source in sources) for way in ways]
         taken = {_key(name) for name in self._tables}
         bases: dict[Source, str] = {}
@@ -124,6 +125,10 @@ def _name(source: Source) -> str:
 def _joined(source: Source) -> str:
     parts = source.path.parts
     return "_".join(part for part in parts if part not in (source.path.anchor, "..", "."))
+
+
+def _joined_stem(source: Source) -> str:
+    return _joined(source).removesuffix(source.path.suffix)
 
 
 def _digested(source: Source) -> Iterator[str]:

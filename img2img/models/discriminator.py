@@ -77,6 +77,18 @@ class PatchDiscriminator(nn.Module):
         """Side of the smallest picture that it can judge."""
         return 3 << self.n_layers
 
+    def check_size(self, height: int, width: int) -> None:
+        """Refuses pictures that it cannot judge.
+
+        Raises:
+            UsageError: they are smaller than `least_px`.
+        """
+        if min(height, width) < self.least_px:
+            raise UsageError(
+                f"patches of {self.patch_px} pixels need pictures of at least {self.least_px} a "
+                f"side, not {height}×{width}: raise --image-size or choose smaller patches."
+            )
+
     def forward(self, condition: Tensor | None, picture: Tensor) -> Judgement:
         """Judges a batch.
 
@@ -89,12 +101,7 @@ class PatchDiscriminator(nn.Module):
         Raises:
             UsageError: the pictures are smaller than `least_px`.
         """
-        if min(picture.shape[-2:]) < self.least_px:
-            height, width = picture.shape[-2:]
-            raise UsageError(
-                f"patches of {self.patch_px} pixels need pictures of at least {self.least_px} a "
-                f"side, not {height}×{width}: raise --image-size or choose smaller patches."
-            )
+        self.check_size(*picture.shape[-2:])
         features: list[Tensor] = []
         x = self._joined(condition, picture) * 2 - 1
         for layer in self.layers:

@@ -1,6 +1,7 @@
 """Adversarial objectives: a sum of losses, and a discriminator that learns against the network."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -12,17 +13,41 @@ from img2img.vision.losses import Terms
 Batch = dict[str, Tensor]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the game is about: the loss that both players minimise, its weight among the network's
+    others, and the opponent's learning rate, as a factor on the network's."""
+
+    loss: GanLoss
+    weight: float = 1.0
+    rate: float = 1.0
+
+
 class Adversarial(nn.Module, ABC):
     """An objective with an opponent: `forward`, (maps, batch) to {term: scalar}, is what the
     network minimises, `judge` what the opponent does.
 
     In each step the Trainer calls `forward` for the network and then `judge` for the opponent, with
     the same maps; both are stepped afterwards, each by an optimiser of its own.
+
+    Args:
+        terms: the supervised part, with its weights.
+        opponent: what learns against the network.
+        rules: of their game.
+        target: key of the truths in the batch.
     """
 
-    opponent: nn.Module
-    rate = 1.0
-    """The opponent's learning rate, as a factor on the network's."""
+    step = 0
+    """Optimiser steps done, as the Trainer says before each."""
+
+    def __init__(
+        self, terms: Terms, opponent: PatchDiscriminator, rules: Rules, *, target: str
+    ) -> None:
+        super().__init__()
+        self.terms = terms
+        self.opponent = opponent
+        self.rules = rules
+        self.target = target
 
     @abstractmethod
     def judge(self, maps: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -35,18 +60,14 @@ class Adversarial(nn.Module, ABC):
 
 
 class Opposed(Adversarial):
-    """The terms of a supervised objective, and how far answers are from being taken for truths.
+    """The terms of a supervised objective, and how far answers are from being taken for truths,
+    (B, H, W, C) in 0…255 in the batch. The opponent judges patches of them beside the pictures that
+    they were made from.
 
     Source: Isola, Zhu, Zhou, Efros: Image-to-Image Translation with Conditional Adversarial
     Networks, CVPR 2017.
 
     Args:
-        terms: the supervised part, with its weights.
-        opponent: judges patches of answers beside the pictures that they were made from.
-        target: key of the true pictures in the batch, (B, H, W, C) in 0…255.
-        loss: what both minimise.
-        weight: of the GAN loss.
-        rate: the opponent's learning rate, as a factor on the network's.
         features: weight of feature matching; 0: none.
     """
 
@@ -54,20 +75,12 @@ class Opposed(Adversarial):
         self,
         terms: Terms,
         opponent: PatchDiscriminator,
+        rules: Rules,
         *,
         target: str,
-        loss: GanLoss,
-        weight: float = 1.0,
-        rate: float = 1.0,
         features: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.terms = terms
-        self.opponent = opponent
-        self.target = target
-        self.loss = loss
-        self.weight = weight
-        self.rate = rate
+        super().__init__(terms, opponent, rules, target=target)
         self.features = features
 
     def forward(self, maps: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -75,7 +88,7 @@ class Opposed(Adversarial):
         self.opponent.requires_grad_(False)
         fake = self._judged(_answer(maps), batch)
         losses: dict[str, Tensor] = self.terms(maps, batch)
-        losses["gan"] = self.weight * self.loss.of_network(fake.logits)
+        losses["gan"] = self.rules.weight * self.rules.loss.of_network(fake.logits)
         if self.features:
             with torch.no_grad():
                 real = self._judged(self._truth(maps, batch), batch)
@@ -90,8 +103,8 @@ class Opposed(Adversarial):
         # Apart, because batch norm would give away which of them are alike.
         real, fake = self._judged(truth, batch).logits, self._judged(answer, batch).logits
         return {
-            "discriminator": self.loss.of_opponent(real, fake),
-            "discriminator_accuracy": self.loss.accuracy(real, fake),
+            "discriminator": self.rules.loss.of_opponent(real, fake),
+            "discriminator_accuracy": self.rules.loss.accuracy(real, fake),
             "spread": relative_spread(truth, answer),
         }
 

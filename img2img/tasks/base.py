@@ -164,6 +164,10 @@ class Task(ABC, Generic[O, R]):
         asked for: class weights, cut-outs to paste, a mean shape."""
         return
 
+    def balanced(self, train: Dataset) -> Dataset:
+        """The training samples, each as often as an epoch shows it; `data.repeat` comes on top."""
+        return train
+
     @abstractmethod
     def targets(self, sample: Sample, rng: np.random.Generator | None) -> Arrays:
         """What one training sample gives to a batch: `image` (h, w, 3) uint8 and the targets,
@@ -218,7 +222,8 @@ class Task(ABC, Generic[O, R]):
 
     @abstractmethod
     def objective(self) -> nn.Module:
-        """Module (maps, batch) → {name: scalar loss}; the sum is minimised."""
+        """Module (maps, batch) → {name: scalar loss}; the sum is minimised. Nothing of it is in a
+        checkpoint but the opponent of one that is `Adversarial`."""
 
     def polish_objective(self) -> nn.Module:
         """The objective of the closing L-BFGS phase, which wants a smooth one."""

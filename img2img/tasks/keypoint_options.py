@@ -106,8 +106,12 @@ class KeypointQuestions:
         check=_check_box,
     )
     whole_image: bool = option(False, "The picture is one face, cut out already.")
-    find: bool = option(False, "Look for faces in whole photos, as a prediction does.")
-    finder: str | None = option(None, "Weights that find the faces; none: those that ship.")
+    find: bool = option(
+        False, "Look for faces in whole photos, as a prediction does.", on_page=False
+    )
+    finder: str | None = option(
+        None, "Weights that find the faces; none: those that ship.", local=True, on_page=False
+    )
     flip: bool = option(True, "Average with the mirrored picture, where a schema has pairs.")
     heatmaps: bool = option(False, "Draw the heatmaps under the points.")
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from img2img.config import option
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from img2img.tasks.segmentation_options import SemiOptions
     from img2img.vision.losses import Terms
 
 PIX2PIX_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
@@ -28,6 +29,8 @@ say; {group: {option: value}}."""
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdversarialOptions:
     """A discriminator that learns to tell answers from truths, which the network learns to fool."""
+
+    switch: ClassVar[str] = "adversarial.weight"
 
     weight: float = option(0.0, "Weight of the GAN loss; 0: no discriminator.", low=0.0)
     distance_weight: float = option(100.0, "Weight of task.loss beside the GAN loss.", low=0.0)
@@ -49,6 +52,8 @@ class AdversarialOptions:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerceptualOptions:
     """The distance of features of an ImageNet encoder, beside task.loss."""
+
+    switch: ClassVar[str] = "perceptual.weight"
 
     weight: float = option(0.0, "Weight of the distance of features; 0: none.", low=0.0)
     encoder: str = option(
@@ -84,7 +89,7 @@ def opposed(terms: Terms, options: AdversarialOptions, *, target: str, channels:
     if not options.weight:
         return terms
     from img2img.models.discriminator import N_LAYERS, PatchDiscriminator
-    from img2img.models.opponent import Opposed
+    from img2img.models.opponent import Opposed, Rules
     from img2img.vision.adversarial import GanLoss
 
     terms.weights |= {
@@ -95,29 +100,23 @@ def opposed(terms: Terms, options: AdversarialOptions, *, target: str, channels:
         channels, width=options.width, n_layers=N_LAYERS[options.patch], norm=options.norm
     )
     loss = GanLoss(kind=options.loss, smoothing=options.smoothing)
-    return Opposed(
-        terms, opponent, target=target, loss=loss, weight=options.weight, rate=options.rate,
-        features=options.features,
-    )  # fmt: skip
+    rules = Rules(loss=loss, weight=options.weight, rate=options.rate)
+    return Opposed(terms, opponent, rules, target=target, features=options.features)
 
 
-def opposed_masks(
-    terms: Terms,
-    *,
-    n_classes: int,
-    weight: float,
-    pseudo_weight: float,
-    confidence: float,
-    unbelieved_steps: int,
-) -> nn.Module:
+def opposed_masks(terms: Terms, options: SemiOptions, *, n_classes: int) -> nn.Module:
     """The terms, and a discriminator of masks that chooses what is learned without labels; see
     `models.mask_opponent`."""
     from img2img.models.discriminator import PatchDiscriminator
-    from img2img.models.mask_opponent import OpposedMasks
+    from img2img.models.mask_opponent import OpposedMasks, PseudoLabels
+    from img2img.models.opponent import Rules
     from img2img.vision.adversarial import GanLoss
 
     opponent = PatchDiscriminator(n_classes, width=32, n_layers=3, norm="none", n_conditions=0)
-    return OpposedMasks(
-        terms, opponent, target="classes", weight=weight, pseudo_weight=pseudo_weight,
-        confidence=confidence, unbelieved_steps=unbelieved_steps, loss=GanLoss(kind="vanilla"),
-    )  # fmt: skip
+    rules = Rules(loss=GanLoss(kind="vanilla"), weight=options.adversarial, rate=0.1)
+    pseudo = PseudoLabels(
+        weight=options.weight,
+        believed=options.believed,
+        unbelieved_steps=options.unbelieved_steps,
+    )
+    return OpposedMasks(terms, opponent, rules, pseudo, target="classes")

@@ -166,10 +166,16 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
         if "weighted-ce" in self.options.loss:
             self._class_weights = _balanced_weights(train, len(self.classes))
         self._learns_unlabelled = any(r.origin == PSEUDO for r in train.records)
-        if self.training["semi"].adversarial and not self._learns_unlabelled:
-            raise UsageError(
-                "semi.adversarial chooses among pictures without labels: give some with --pseudo."
-            )
+
+    def balanced(self, train: Dataset) -> Dataset:
+        """Those with labels often enough to be `semi.labelled_share` of all."""
+        is_bare = np.array([record.origin == PSEUDO for record in train.records])
+        if not is_bare.any() or is_bare.all():
+            return train
+        share = self.training["semi"].labelled_share
+        times = round(share / (1 - share) * is_bare.sum() / (~is_bare).sum())
+        counts = np.where(is_bare, 1, max(1, times))
+        return train.subset(np.repeat(np.arange(len(train)), counts).tolist())
 
     def targets(self, sample: Sample, rng: np.random.Generator | None) -> Arrays:
         image, classes = sample.image, _truth(sample)
@@ -209,11 +215,7 @@ class Segmentation(Task[SegmentationOptions, Segmented]):
 
         terms, semi = self._supervised_terms(), self.training["semi"]
         if self._learns_unlabelled and semi.adversarial:
-            return opposed_masks(
-                terms, n_classes=len(self.classes), weight=semi.adversarial,
-                pseudo_weight=semi.weight, confidence=semi.believed,
-                unbelieved_steps=semi.unbelieved_steps,
-            )  # fmt: skip
+            return opposed_masks(terms, semi, n_classes=len(self.classes))
         if self._learns_unlabelled:
             terms.add("pseudo", PseudoLabelLoss("classes", semi.confidence), semi.weight)
         return terms

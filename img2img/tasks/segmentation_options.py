@@ -1,6 +1,7 @@
 """What a training and a prediction of segmentation may be asked."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from img2img.config import TaskOptions, option
 from img2img.vision.classes import ClassSet
@@ -51,22 +52,29 @@ class SegmentationOptions(TaskOptions):
 class SemiOptions:
     """Learning from pictures without labels (`--pseudo`)."""
 
+    switch: ClassVar[str] = "data.pseudo"
+
     confidence: float = option(
         0.9, "Least confidence of the averaged network in a pixel that is learned from.",
-        low=0.0, high=1.0,
+        low=0.0, high=1.0, unless="semi.adversarial",
     )  # fmt: skip
     weight: float = option(1.0, "Weight of their loss.", low=0.0)
+    labelled_share: float = option(
+        0.5, "Least share of the samples of an epoch that have labels: these are repeated.",
+        low=0.0, high=0.95,
+    )  # fmt: skip
     adversarial: float = option(
         0.0, "Weight of the GAN loss of a discriminator of masks, which then chooses the pixels in "
         "place of `semi.confidence`; 0: none.", low=0.0,
     )  # fmt: skip
     believed: float = option(
         0.2, "Least verdict of that discriminator on a pixel that is learned from.",
-        low=0.0, high=1.0,
+        low=0.0, high=1.0, needs="semi.adversarial",
     )  # fmt: skip
     unbelieved_steps: int = option(
-        200, "First steps, in which it only learns and chooses no pixels.", low=0
-    )
+        200, "First steps, in which it only learns and chooses no pixels.", low=0,
+        needs="semi.adversarial",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,9 +77,9 @@ def _check_camera(path: str | None) -> None:
 class ShipQuestions:
     """What one prediction is told and asked beyond its weights."""
 
-    camera: str | None = option(None, "Camera file of the frames.", check=_check_camera)
+    camera: str | None = option(None, "Camera file of the frames.", check=_check_camera, local=True)
     smooth: Literal["auto", "none", "one-euro", "filter"] = option(
         "auto", "How poses are smoothed from frame to frame; auto: filter for videos, none for "
-        "pictures, which need not follow each other.",
+        "pictures, which need not follow each other.", flag="--smooth", on_page=False,
     )  # fmt: skip
     lasers: bool = option(False, "Draw beams from the muzzles instead of the box.")

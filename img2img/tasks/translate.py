@@ -224,7 +224,7 @@ class Translate(Task[TranslateOptions, Translated]):
         )  # fmt: skip
 
     def polish_objective(self) -> nn.Module:
-        """The losses alone: against an opponent there is nothing to converge to."""
+        """The losses of pixels alone."""
         from img2img.vision.picture_terms import picture_terms
 
         return picture_terms(self.options.loss, target=TARGET)

@@ -17,12 +17,20 @@ SMALL = {
 }
 
 
-def plan_of(runtime: Runtime, *, model: str = "filternet", size: int = 32, **train: object) -> Plan:
+def plan_of(
+    runtime: Runtime,
+    *,
+    model: str = "filternet",
+    size: int = 32,
+    adversarial: dict[str, object] | None = None,
+    **train: object,
+) -> Plan:
     groups = {
         **SMALL,
         "model": {"name": model},
         "task": {"image_size": size},
         "train": {**SMALL["train"], **train},
+        "adversarial": adversarial or {},
     }
     return prepare(resolve("sobel", [("flag", groups)]), runtime, init=None, fresh=True)
 
@@ -94,6 +102,23 @@ def test_activations_are_those_of_the_micro_batch() -> None:
         assert whole == 2 * forecast(trainer, batch, 2).activations
         # What two samples keep, times two, is what four keep, but for a few small tensors.
         assert activation_bytes(trainer, batch) == pytest.approx(whole, rel=0.02)
+
+
+def test_an_opponent_needs_memory_as_well() -> None:
+    opposed = {"weight": 1, "width": 8, "patch": 16}
+    with running("cpu") as runtime:
+        alone = trial(plan_of(runtime), runtime)
+        batch = next(alone.loader.epoch(0))
+        trainer = trial(plan_of(runtime, adversarial=opposed), runtime)
+        found = estimate(plan_of(runtime, adversarial=opposed), runtime)
+        kept = [activation_bytes(each, batch) for each in (alone, trainer)]
+    assert trainer.game is not None
+    learned = found.n_parameters + sum(p.numel() for p in trainer.game.opponent.parameters())
+    assert found.memory.gradients == 4 * learned
+    assert found.memory.optimizer == 2 * found.memory.gradients
+    assert found.memory.parameters >= 4 * learned
+    # Its first maps alone: of the answers, and of the truths, half a side each.
+    assert kept[1] > kept[0] + 2 * 4 * 4 * 8 * 16 * 16
 
 
 def test_a_batch_that_does_not_fit_is_told_and_not_tried(

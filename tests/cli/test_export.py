@@ -96,7 +96,7 @@ def test_other_files_pass_the_same_gate(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--out", "w.pt2", "--fp16"], "--fp16 is for .onnx and .xml and .safetensors files"),
+        (["--out", "w.pt2", "--fp16"], "--fp16 is for .onnx, .xml, .safetensors files"),
         (["--out", "w.xml", "--int8-weights"], "--int8-weights is for .onnx files"),
         (["--out", "w.onnx", "--fp16", "--int8"], "choose one of"),
         (["--out", "w.bin"], "w.bin"),

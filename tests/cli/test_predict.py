@@ -99,6 +99,45 @@ def test_stdin_to_stdout(mixed: Path, exact_run: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(answer, np.rint(make_filter("sobel")(texture(2))), atol=1)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("good.png", "--out", "answer.png"), "--out answer.png would be a folder: name it"),
+        (("good.png", "--out", "answer.csv"), "--out answer.csv would be a folder: name it"),
+        (("good.png", "--out", "-", "--json"), "--json does not go with --out -"),
+        (("good.png", "--out", "-", "--overlay"), "--overlay does not go with --out -"),
+        (("good.png", "--out", "-", "--film", "f.mp4"), "--film does not go with --out -"),
+        (("good.png", "--fps", "5"), "--fps is for a film: add --film"),
+        (("good.png", "good.jpg", "--out", "-"), "but there are 2 inputs"),
+        (("clip.mp4", "--out", "-"), "--out - writes one picture, but clip.mp4 may hold many"),
+    ],
+)
+def test_outputs_that_contradict_each_other(
+    arguments: tuple[str, ...], words: str, mixed: Path, exact_run: Path
+) -> None:
+    (mixed / "clip.mp4").touch()
+    refused = img2img("predict", "sobel", *arguments, "--weights", exact_run, cwd=mixed)
+    assert (refused.code, words in sentence(refused)) == (2, True)
+    assert not {"answer.png", "f.mp4"} & {path.name for path in mixed.iterdir()}
+
+
+def test_a_task_without_pictures_writes_none_to_stdout(mixed: Path, tmp_path: Path) -> None:
+    refused = img2img("predict", "keypoints", mixed / "good.png", "--out", "-", cwd=tmp_path)
+    assert (refused.code, "and keypoints gives none" in sentence(refused)) == (2, True)
+
+
+def test_a_failure_is_told_once(exact_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.mp4").write_bytes(b"no video")
+    arguments = ("predict", "sobel", "cut.mp4", "--weights", exact_run)
+    loud = img2img(*arguments, cwd=tmp_path)
+    problem = "cut.mp4 cannot be read as a video."
+    assert loud.err.splitlines() == [
+        f"img2img: {problem}", "img2img: 1 of 1 inputs failed, as named above."]  # fmt: skip
+    quiet = img2img(*arguments, "gone.png", "--quiet", cwd=tmp_path)
+    assert quiet.err == f"img2img: 2 of 2 inputs failed, the first: {problem}\n"
+    assert (loud.code, quiet.code, loud.json["error"]) == (1, 1, problem)
+
+
 def test_missing_inputs_are_named_and_the_rest_is_done(
     mixed: Path, exact_run: Path, tmp_path: Path
 ) -> None:

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from support import Outcome, img2img, sentence
 
+from img2img.engine.run import resolve
+from img2img.registry import load_task
+
 
 @pytest.mark.parametrize("size", [(40, 48), (57, 91), (91, 57), (1, 30), (30, 1), (1, 1)])
 def test_masks_have_the_pictures_size_and_values(
@@ -126,6 +129,22 @@ def test_unlabelled_pictures_join_the_training(labelled: Path, tmp_path: Path) -
     refused = img2img("train", "sobel", "--pseudo", labelled, "--dry-run", cwd=tmp_path)
     assert refused.code == 2
     assert "--pseudo" in sentence(refused)
+
+
+@pytest.mark.parametrize(("share", "times"), [(0.0, 1), (0.5, 3), (0.8, 12)])
+def test_few_labelled_pictures_are_shown_as_often_as_many_without(
+    labelled: Path, tmp_path: Path, share: float, times: int
+) -> None:
+    for number in range(18):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((8, 8, 3), number, np.uint8))
+    config = resolve("segmentation", [("flag", {
+        "data": {"source": str(labelled), "pseudo": str(tmp_path), "val_share": 0, "test_share": 0},
+        "semi": {"labelled_share": share},
+    })])  # fmt: skip
+    task = load_task("segmentation").configured(config)
+    train = task.balanced(task.splits(config.data).parts["train"])
+    assert len(train) == 6 * times + 18
+    assert len({record.id for record in train.records}) == 24
 
 
 def test_proposals_of_a_model_are_learned_from(

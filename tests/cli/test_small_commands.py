@@ -45,6 +45,22 @@ def test_a_wrong_name_is_told_with_the_nearest_right_one(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["predict"], "Missing argument 'TASK'; see {} predict --help."),
+        (["data", "make"], "Missing argument 'TASK'; see {} data make --help."),
+        (["taks"], "No such command 'taks'. Did you mean 'tasks'?"),
+    ],
+)
+def test_a_command_that_lacks_something_points_to_its_help(
+    arguments: Sequence[str], told: str, tmp_path: Path
+) -> None:
+    outcome = img2img(*arguments, cwd=tmp_path)
+    assert outcome.code == 2
+    assert sentence(outcome) == f"img2img: {told.format('python -m img2img')}\n"
+
+
 def test_a_wrong_model_is_told_with_the_nearest_right_one(tmp_path: Path) -> None:
     outcome = img2img("train", "sobel", "--set", "model.name=filtrenet", cwd=tmp_path)
     assert outcome.code == 2

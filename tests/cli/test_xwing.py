@@ -159,7 +159,7 @@ def test_a_wrong_way_to_smooth_gets_the_right_name(place: Path) -> None:
     done = img2img("predict", "xwing", "frames/train", "--weights", "run", "--smooth", "fliter",
                    cwd=place)  # fmt: skip
     assert done.code == 2
-    assert "filter" in sentence(done)
+    assert "--smooth cannot be 'fliter': choose from" in sentence(done)
     done = img2img("predict", "sobel", "frames/train", "--smooth", "filter", cwd=place)
     assert done.code == 2
     assert "--smooth does not go with the task sobel" in sentence(done)

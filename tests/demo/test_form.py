@@ -18,8 +18,9 @@ class Questions:
     box: tuple[float, ...] = option((1.5, 2.0), "Where.")
     path: str | None = option(None, "A file of this machine.")
     names: tuple[str, ...] = option((), "More of them.")
-    camera: str | None = option(None, "A file of the visitor's.")
-    smooth: Literal["none", "filter"] = option("none", "Of frames.")
+    camera: str | None = option(None, "A file of the visitor's.", local=True)
+    smooth: Literal["none", "filter"] = option("none", "Of frames.", on_page=False)
+    weights: str | None = option(None, "A file of its owner's.", local=True, on_page=False)
 
 
 def test_every_question_gets_the_field_that_fits() -> None:

@@ -23,12 +23,15 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         done = img2img("demo", "--quiet", "--port", port, cwd=tmp_path)
     assert done.code == 2
-    assert f"--port {port}" in sentence(done)
+    told = sentence(done)
+    assert f"--port {port}" in told
+    assert "--port 0 takes a free one" in told
 
 
-def test_a_host_that_does_not_exist() -> None:
-    with pytest.raises(UsageError, match=r"--host nowhere\.invalid"):
-        server.listening("nowhere.invalid", 0)
+@pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1", "long" * 20 + ".org"])
+def test_a_host_that_is_not_this_machine(host: str) -> None:
+    with pytest.raises(UsageError, match=f"--host {host} .*; name a --host of this machine"):
+        server.listening(host, 0)
 
 
 @pytest.mark.parametrize(

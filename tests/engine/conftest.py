@@ -104,13 +104,15 @@ Made = tuple[Trainer, list[Event]]
 def trainer(tmp_path: Path) -> Callable[..., Made]:
     """Makes a tiny trainer of `sobel` and the list that its events go to.
 
-    Keywords are training options; `model` names the network, `model_options` its options.
+    Keywords are training options; `model` names the network, `model_options` its options, and
+    `more` holds further groups of options.
     """
 
     def make(
         *,
         model: str = "filternet",
         model_options: Mapping[str, Any] | None = None,
+        more: Mapping[str, Mapping[str, Any]] | None = None,
         n_train: int = 8,
         n_val: int = 2,
         run: str = "run",
@@ -124,10 +126,11 @@ def trainer(tmp_path: Path) -> Callable[..., Made]:
             "train": options,
             "task": {"image_size": 16},
             "model": {"name": model, **(model_options or {})},
+            **(more or {}),
         }
         schema = schema_of(load_task("sobel"), model)
         config = replace_budget(Config.resolve("sobel", schema, [("flag", groups)]))
-        task = load_task("sobel")(config.task_options)
+        task = load_task("sobel").configured(config)
         runtime = Runtime(device=torch.device("cpu"))
         precision = decide_precision(config.train.precision, runtime.device, in_fp32=True)
         object.__setattr__(config.train, "precision", precision)

@@ -150,6 +150,23 @@ def test_openvino_sends_nothing_to_its_maker() -> None:
     subprocess.run([sys.executable, "-c", code], timeout=300, check=True)
 
 
+def test_signals_outlive_openvinos_sessions(network: Network, tmp_path: Path) -> None:
+    """As a child's end is one where something listens to it."""
+    path = tmp_path / "w.xml"
+    export_form(network, _card("value"), path)
+    code = (
+        "import signal, subprocess\n"
+        "from pathlib import Path\n"
+        "from img2img.inference.openvino_session import OpenVinoSession\n"
+        "signal.signal(signal.SIGCHLD, lambda *_: None)\n"
+        f"first, second = (OpenVinoSession(Path({str(path)!r}), name='w') for _ in range(2))\n"
+        "del first, second\n"
+        "subprocess.run(['true'])\n"
+    )
+    run = [sys.executable, "-X", "faulthandler", "-c", code]
+    subprocess.run(run, timeout=300, check=True)
+
+
 @pytest.mark.parametrize("kind", [ArchiveSession, OpenVinoSession])
 def test_a_damaged_file_is_told(kind: type, tmp_path: Path) -> None:
     path = tmp_path / "w.xml"

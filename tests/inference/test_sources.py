@@ -179,8 +179,16 @@ def test_an_address_names_its_outputs(address: str, path: str, is_video: bool) -
     assert (source.origin, source.problem) == ("web", "")
 
 
-def test_what_is_no_address_is_refused() -> None:
-    assert find_sources(["http://[x"])[0].problem == "http://[x is no address."
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("http://[x", "http://[x is no address."),
+        ("ftp://h/a.png", "ftp://h/a.png is no http or https address."),
+        ("camera:front", "camera:front is no camera: give its number, as in camera:0."),
+    ],
+)
+def test_what_is_no_address_or_camera_is_refused(name: str, problem: str) -> None:
+    assert find_sources([name])[0].problem == problem
 
 
 def test_a_stream_needs_stdin() -> None:

@@ -214,6 +214,11 @@ def test_redirects_are_looked_at_again(pretended: list[Any], site: str) -> None:
 # ---- https
 
 
+def test_https_where_a_server_speaks_http(site: str) -> None:
+    with pytest.raises(InputError, match=r"has no valid TLS connection: wrong version number\.$"):
+        get(site.replace("http:", "https:") + "/plain")
+
+
 def test_https_needs_a_certificate_that_is_known(
     server: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

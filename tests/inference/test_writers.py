@@ -71,6 +71,14 @@ def test_plain_names_stay_plain() -> None:
     assert written == ["out/a.png", "out/b.png", "out/c"]
 
 
+def test_equal_names_keep_their_folders_and_equal_stems_their_endings() -> None:
+    names = ["x/a.png", "y/a.png", "b.png", "b.jpg", "x/c.png", "y/c.png", "x/c.jpg", "y/c.jpg"]
+    assert _written([_source(name) for name in names], overlay=False) == [
+        "out/x_a.png", "out/y_a.png", "out/b.png.png", "out/b.jpg.png",
+        "out/x_c.png.png", "out/y_c.png.png", "out/x_c.jpg.png", "out/y_c.jpg.png",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("names", "folder"),
     [

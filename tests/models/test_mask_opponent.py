@@ -1,13 +1,12 @@
 """Which pixels without labels an opponent of masks lets the network learn from."""
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor
 
 from img2img.models.discriminator import PatchDiscriminator
-from img2img.models.mask_opponent import OpposedMasks
+from img2img.models.mask_opponent import OpposedMasks, PseudoLabels
+from img2img.models.opponent import Rules
 from img2img.vision.adversarial import GanLoss
 from img2img.vision.classes import IGNORE
 from img2img.vision.losses import class_terms
@@ -15,14 +14,13 @@ from img2img.vision.losses import class_terms
 N, SIDE = 3, 16
 
 
-def opposed(**options: Any) -> OpposedMasks:
+def opposed(*, believed: float = 0.2, unbelieved_steps: int = 0) -> OpposedMasks:
     torch.manual_seed(0)
     opponent = PatchDiscriminator(N, width=4, n_layers=1, norm="none", n_conditions=0)
-    given = {"weight": 0.01, "pseudo_weight": 1.0, "confidence": 0.2, "unbelieved_steps": 0}
-    return OpposedMasks(
-        class_terms("ce", target="classes"), opponent, target="classes",
-        loss=GanLoss(kind="vanilla"), **(given | options),
-    )  # fmt: skip
+    rules = Rules(loss=GanLoss(kind="vanilla"), weight=0.01)
+    pseudo = PseudoLabels(weight=1.0, believed=believed, unbelieved_steps=unbelieved_steps)
+    terms = class_terms("ce", target="classes")
+    return OpposedMasks(terms, opponent, rules, pseudo, target="classes")
 
 
 @pytest.fixture
@@ -46,7 +44,7 @@ def maps() -> Tensor:
 
 def test_a_believed_mask_is_learned_where_nobody_labelled(batch: dict[str, Tensor]) -> None:
     scores = maps()
-    loss = opposed(confidence=0.0)(scores, batch)["pseudo"]
+    loss = opposed(believed=0.0)(scores, batch)["pseudo"]
     loss.backward()
     assert scores.grad is not None
     touched = scores.grad.abs().sum(dim=1) > 0
@@ -54,19 +52,18 @@ def test_a_believed_mask_is_learned_where_nobody_labelled(batch: dict[str, Tenso
     assert not bool(touched[0].any())
 
 
-@pytest.mark.parametrize("options", [{"confidence": 1.0}, {"unbelieved_steps": 3}])
-def test_nothing_is_learned_from_masks_that_are_not_believed(
-    options: dict[str, Any], batch: dict[str, Tensor]
-) -> None:
-    assert float(opposed(**options)(maps(), batch)["pseudo"].detach()) == 0
+def test_nothing_is_learned_from_masks_that_are_not_believed(batch: dict[str, Tensor]) -> None:
+    assert float(opposed(believed=1.0)(maps(), batch)["pseudo"].detach()) == 0
 
 
 def test_verdicts_count_after_the_first_steps(batch: dict[str, Tensor]) -> None:
-    objective = opposed(confidence=0.0, unbelieved_steps=2)
-    for _ in range(2):
-        assert float(objective(maps(), batch)["pseudo"].detach()) == 0
-        objective.judge(maps().detach(), batch)
-    assert float(objective(maps(), batch)["pseudo"].detach()) > 0
+    """Of the optimiser, however many batches are judged in one."""
+    objective = opposed(believed=0.0, unbelieved_steps=2)
+    for step, is_learned in ((0, False), (1, False), (2, True)):
+        objective.step = step
+        for _ in range(2):
+            assert (float(objective(maps(), batch)["pseudo"].detach()) > 0) is is_learned
+            objective.judge(maps().detach(), batch)
 
 
 def test_the_opponent_looks_at_labelled_pictures_alone(batch: dict[str, Tensor]) -> None:
@@ -87,7 +84,7 @@ def test_what_lies_outside_of_the_picture_changes_no_verdict(batch: dict[str, Te
 def test_an_object_pasted_into_a_picture_makes_it_no_labelled_one(
     batch: dict[str, Tensor],
 ) -> None:
-    objective, scores = opposed(confidence=0.0), maps().detach()
+    objective, scores = opposed(believed=0.0), maps().detach()
     before = objective.judge(scores, batch)
     batch["classes"][1, 5:9, 5:9] = 1
     torch.testing.assert_close(objective.judge(scores, batch), before)

@@ -5,16 +5,17 @@ import torch
 from torch import Tensor
 
 from img2img.models.discriminator import PatchDiscriminator
-from img2img.models.opponent import Opposed
+from img2img.models.opponent import Opposed, Rules
 from img2img.vision.adversarial import GanLoss
 from img2img.vision.losses import ClippedLoss, Terms
 
 
-def opposed(**options: float) -> Opposed:
+def opposed(*, weight: float = 1.0, features: float = 0.0) -> Opposed:
     torch.manual_seed(0)
     opponent = PatchDiscriminator(1, width=4, n_layers=1)
     terms = Terms(l1=ClippedLoss("target", 1), weights={"l1": 100.0})
-    return Opposed(terms, opponent, target="target", loss=GanLoss(), **options)
+    rules = Rules(loss=GanLoss(), weight=weight)
+    return Opposed(terms, opponent, rules, target="target", features=features)
 
 
 @pytest.fixture
