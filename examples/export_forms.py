@@ -9,26 +9,29 @@ import argparse
 import json
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 
 from img2img.cli.export import calibration, loaded, validation
 from img2img.cli.measuring import splits_of
-from img2img.data.sample import Image
+from img2img.data.sample import Dataset, Image
 from img2img.errors import RunError
-from img2img.inference.compression import export_form, files_of, open_form
+from img2img.inference.compression import Numbers, export_form, files_of, open_form
 from img2img.inference.export import best_metric, judge
 from img2img.inference.session import Session, task_of
 from img2img.inference.torch_session import TorchSession
-from img2img.inference.weights import find_weights
+from img2img.inference.weights import Card, find_weights
+from img2img.models.network import Network
+from img2img.tasks.base import Task
 
 TASKS = ("sobel", "segmentation", "keypoints", "xwing")
-FORMS = {
+FORMS: dict[str, tuple[Numbers, str]] = {
     "ONNX": ("fp32", ".onnx"),
     "ONNX, weights in fp16": ("fp16", ".onnx"),
     "ONNX, weights in int8": ("int8-weights", ".onnx"),
@@ -65,42 +68,76 @@ def on_one_core() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipped:
+    """The weights that ship for a task, and what a form of them is measured on."""
+
+    task: Task[Any, Any]
+    network: Network
+    card: Card
+    samples: Dataset
+    pictures: list[Image]
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        network, card = loaded(name, None)
+        task = task_of(card, name)
+        splits = splits_of(task, card, data=None, download=False, folded=True)
+        return cls(
+            task=task, network=network, card=card, samples=validation(splits),
+            pictures=calibration(task, splits, N_CALIBRATION),
+        )  # fmt: skip
+
+    def opened(self, form: str, folder: Path) -> tuple[list[Path], Session]:
+        """The files of a form, and what runs them.
+
+        Raises:
+            RunError: the network cannot take that form.
+        """
+        name = self.task.name
+        if form == "torch":
+            file = find_weights(None, name).safetensors
+            session = TorchSession(self.network, torch.device("cpu"), self.card, name=name)
+            return [file] if file is not None else [], session
+        numbers, suffix = FORMS[form]
+        path = folder / f"{name}{suffix}"
+        export_form(self.network, self.card, path, numbers=numbers, pictures=self.pictures)
+        return files_of(path), open_form(path)
+
+
 def measured(task: str, file: Path, *, tolerance: float) -> list[dict[str, Any]]:
-    """The task's rows, torch first; `file` holds those that were measured before."""
-    rows: list[dict[str, Any]] = json.loads(file.read_text()) if file.is_file() else []
+    """The task's rows, torch first; `file` holds those measured before, of which those that were
+    judged by another tolerance are measured again."""
+    kept: list[dict[str, Any]] = json.loads(file.read_text()) if file.is_file() else []
+    rows = [row for row in kept if row["tolerance"] == tolerance]
     missing = [form for form in ("torch", *FORMS) if form not in {row["form"] for row in rows}]
     if not missing:
         return rows
-    network, card = loaded(task, None)
-    adapter = task_of(card, task)
-    splits = splits_of(adapter, card, data=None, download=False, folded=True)
-    samples, pictures = validation(splits), calibration(adapter, splits, N_CALIBRATION)
+    shipped = Shipped.of(task)
     for form in missing:
-        row: dict[str, Any] = {"task": task, "metric": adapter.best.metric, "form": form}
-        row |= {"n": len(samples), "size": pictures[0].shape[:2], "tolerance": tolerance}
-        with TemporaryDirectory() as folder:
-            try:
-                if form == "torch":
-                    shipped = find_weights(None, task).safetensors
-                    files = [shipped] if shipped is not None else []
-                    session: Session = TorchSession(network, torch.device("cpu"), card, name=task)
-                else:
-                    numbers, suffix = FORMS[form]
-                    path = Path(folder) / f"{task}{suffix}"
-                    export_form(network, card, path, numbers=numbers, pictures=pictures)  # type: ignore[arg-type]
-                    files, session = files_of(path), open_form(path)
-                row["value"] = best_metric(adapter, session, samples)
-                row["n_bytes"] = sum(entry.stat().st_size for entry in files)
-                row["ms"] = cpu_ms(session, pictures[0])
-                reference = rows[0]["value"] if rows else row["value"]
-                row["passed"] = judge(
-                    adapter, reference, row["value"], n=len(samples), tolerance=tolerance
-                ).passed
-            except RunError as error:
-                row["error"] = str(error)
-        rows.append(row)
+        reference = rows[0]["value"] if rows else None
+        row = {"task": task, "form": form, "tolerance": tolerance}
+        rows.append(row | _figures(shipped, form, reference=reference, tolerance=tolerance))
         file.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     return rows
+
+
+def _figures(
+    shipped: Shipped, form: str, *, reference: float | None, tolerance: float
+) -> dict[str, Any]:
+    """What a row says of a form, or why there is none; without a `reference` it is its own."""
+    task, samples, picture = shipped.task, shipped.samples, shipped.pictures[0]
+    row: dict[str, Any] = {"metric": task.best.metric, "n": len(samples), "size": picture.shape[:2]}
+    with TemporaryDirectory() as folder:
+        try:
+            files, session = shipped.opened(form, Path(folder))
+            value = best_metric(task, session, samples)
+            reference = value if reference is None else reference
+            verdict = judge(task, reference, value, n=len(samples), tolerance=tolerance)
+            row |= {"value": value, "n_bytes": sum(file.stat().st_size for file in files)}
+            return row | {"ms": cpu_ms(session, picture), "passed": verdict.passed}
+        except RunError as error:
+            return row | {"error": str(error)}
 
 
 def cpu_ms(session: Session, picture: Image, *, n: int = 15) -> float:

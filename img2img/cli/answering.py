@@ -183,12 +183,12 @@ class Work:
             for item in read_source(source, self.reading):
                 if self.ended():
                     return
-                if self._is_there(item):
-                    yield Taken(item=item, is_skipped=True)
-                    continue
                 try:
-                    taken = Taken(item=item, image=item.load())
-                except (InputError, MemoryError) as error:
+                    is_there = self._is_there(item)
+                    taken = Taken(
+                        item=item, is_skipped=is_there, image=None if is_there else item.load()
+                    )
+                except (InputError, OSError, MemoryError) as error:
                     problem = str(error) or f"{source.name}: out of memory."
                     taken = Taken(item=item, problem=problem)
                 yield taken
@@ -212,12 +212,15 @@ class Work:
 
     def _answer(self, batch: list[Taken], hand_on: Callable[[Taken], None]) -> None:
         from img2img.errors import InputError, RunError
+        from img2img.inference.sources import sequence_of
 
         if not batch:
             return
         try:
             results = self.predictor.run_batch(
-                [taken.image for taken in batch], [taken.item.source.path for taken in batch]
+                [taken.image for taken in batch],
+                [taken.item.source.file for taken in batch],
+                [sequence_of(taken.item.source) for taken in batch],
             )
         except (InputError, RunError, MemoryError) as error:
             if len(batch) > 1:  # one of them may be to blame, or their number
@@ -251,34 +254,34 @@ class Work:
         problem = taken.problem
         if not problem and not taken.is_skipped:
             try:
-                written = self._write(taken)
+                drawn = self._drawn(taken)
+                written = self._write(taken, drawn)
                 self._add_rows(taken.item, taken.result)
+                self._show(drawn)  # last: a film that breaks takes nothing else with it
             except InputError as error:
                 problem = str(error)
             except OSError as error:
                 problem = f"the result cannot be written: {error}"
         self._report(taken, written, problem)
 
-    def _write(self, taken: Taken) -> dict[str, Any]:
+    def _drawn(self, taken: Taken) -> "Image | None":
+        if self.film is None and not self.wanted.overlay:
+            return None
+        return self.predictor.task.draw(taken.image, taken.result)
+
+    def _write(self, taken: Taken, drawn: "Image | None") -> dict[str, Any]:
         """The paths of what was written, as JSON has them; the answer itself comes last, so that
         where it is, the rest is."""
-        from img2img.inference.png import file_names, write_png, write_probability
+        from img2img.inference.png import write_png, write_probabilities
         from img2img.inference.writers import OVERLAY, PROBABILITIES
 
         task, item, names, texts = self.predictor.task, taken.item, self.names, self.texts
-        drawn = None
-        if self.wanted.overlay or self.film is not None:
-            drawn = task.draw(taken.image, taken.result)
-            self._show(drawn)
         if names is None:
             return {}
         written: dict[str, Any] = {}
         if self.wanted.probabilities:
             maps = task.probabilities(taken.result)
-            folder = names.path(item, PROBABILITIES)
-            paths = {name: folder / f"{file}.png" for name, file in file_names(maps).items()}
-            for name, path in paths.items():
-                write_probability(path, maps[name], texts)
+            paths = write_probabilities(names.path(item, PROBABILITIES), maps, texts)
             written["probabilities"] = {name: str(path) for name, path in paths.items()}
         if self.wanted.overlay and drawn is not None:
             write_png(names.path(item, OVERLAY), drawn, texts)
@@ -287,11 +290,11 @@ class Work:
             written[task.output_key] = str(names.picture(item))
         return written
 
-    def _show(self, drawn: "Image") -> None:
+    def _show(self, drawn: "Image | None") -> None:
         """Adds a picture to the film; one that cannot be written is told once."""
         from img2img.errors import InputError
 
-        if self.film is None:
+        if self.film is None or drawn is None:
             return
         try:
             self.film.add(drawn)

@@ -1,5 +1,6 @@
 """The `img2img` command: one file a subcommand, and the door that turns errors into exit codes."""
 
+import io
 import os
 import sys
 import traceback
@@ -91,6 +92,7 @@ def main() -> None:
     from img2img.engine.runtime import prepare_environment
 
     prepare_environment()
+    _accept_any_name()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     shows_traceback = len(arguments) < len(sys.argv) - 1
     try:
@@ -110,6 +112,13 @@ def main() -> None:
             traceback.print_exc()
         code = _explain(error)
     sys.exit(code or 0)
+
+
+def _accept_any_name() -> None:
+    """Lets stdout take the names of files that are not UTF-8; stderr writes them with backslashes
+    already."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="surrogateescape")
 
 
 def _reader_left() -> int:

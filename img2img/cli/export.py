@@ -34,7 +34,7 @@ def export(
         typer.Option(
             metavar="FILE",
             help="The file to write: .onnx; .xml for OpenVINO (with a .bin); .pt2, an archive of "
-            "torch.export; .safetensors, the bare weights for torch.",
+            "torch.export; .safetensors, the bare weights for torch, not measured.",
         ),
     ],
     weights: Weights = None,
@@ -71,7 +71,8 @@ def export(
     """Write weights as one file that answers pictures of any size; it is measured first.
 
     The file appears only if the task's best metric holds on up to 64 validation samples (where
-    there are none, on those that `eval` takes); an older one stays otherwise. Exit codes: 0 done,
+    there are none, on those that `eval` takes); an older one stays otherwise. A .safetensors is
+    the weights as they are (with --fp16, rounded) and written unmeasured. Exit codes: 0 done,
     1 the metric is lost, 2 a wrong option, 3 unusable data or weights.
     """
     from tempfile import TemporaryDirectory

@@ -72,9 +72,9 @@ def _draw_filters(weights: str, path: Path) -> None:
     """
     from torch import nn
 
+    from img2img.data.images import write
     from img2img.errors import WeightsError
     from img2img.inference.torch_session import load_network
-    from img2img.inference.writers import write_picture
     from img2img.report.filters import filter_sheet
 
     files, _ = _find(weights)
@@ -83,7 +83,8 @@ def _draw_filters(weights: str, path: Path) -> None:
     network = load_network(files.safetensors, _card(files, weights))
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and layer.in_channels == 3:
-            write_picture(path, filter_sheet(layer.weight.detach().numpy()))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path, filter_sheet(layer.weight.detach().numpy()))
             return
     raise WeightsError(f"{files.name} has no convolution on the picture's three channels.")
 

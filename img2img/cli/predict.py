@@ -22,7 +22,7 @@ from img2img.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from img2img.cli.answering import Wanted
+    from img2img.cli.answering import Total, Wanted
     from img2img.inference.exchange import Exchange
     from img2img.inference.predictor import Predictor
     from img2img.inference.reading import Reading
@@ -198,7 +198,8 @@ def predict(
     with _processes_joined() as exchange, ExitStack() as opened_files:
         if film is not None and exchange.world > 1:
             raise UsageError("--film is one file of all pictures: leave torchrun out.")
-        sources = _found(inputs, exchange, is_stream=stream)
+        outputs = [path for path in (wanted.folder, film) if path is not None]
+        sources = _found(inputs, exchange, is_stream=stream, outputs=outputs)
         if is_piped:
             if exchange.leads:
                 _pipe(predictor, sources, reading)
@@ -217,12 +218,28 @@ def predict(
         work.answer(batch_size)
         opened_files.close()
         total = work.gathered()
-        # A process that ends with an error makes torchrun end the others: all wait till here.
+        if exchange.leads:
+            total.tell(wanted.folder, json=json, quiet=quiet)
+        code = _closing_code(total, is_named=not (json and quiet), is_silent=not exchange.leads)
+        # A process that ends with an error makes torchrun end the others: all wait till here, when
+        # the first one has told what there is to tell.
         sys.stdout.flush()
         exchange.barrier()
-    if exchange.leads:
-        total.tell(wanted.folder, json=json, quiet=quiet)
-    total.raise_if_failed(is_named=not (json and quiet))
+    if code:
+        raise typer.Exit(code)
+
+
+def _closing_code(total: "Total", *, is_named: bool, is_silent: bool) -> int:
+    """The exit code; where it is an error's, that is told unless another process does."""
+    from img2img.cli.console import say
+    from img2img.errors import InputError
+
+    try:
+        total.raise_if_failed(is_named=is_named)
+    except InputError as error:
+        say(f"img2img: {error}", quiet=is_silent)
+        return error.exit_code
+    return 0
 
 
 def _refuse_beside_pipe(**asked: object) -> None:
@@ -275,7 +292,7 @@ def _processes_joined() -> "Iterator[Exchange]":
     from img2img.inference.exchange import Meeting
 
     host, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT", "")
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
         raise UsageError(
             f"WORLD_SIZE is {world}, but MASTER_ADDR and MASTER_PORT do not say where the "
             "processes meet: start them with torchrun."
@@ -285,16 +302,19 @@ def _processes_joined() -> "Iterator[Exchange]":
         yield exchange
 
 
-def _found(inputs: list[str], exchange: "Exchange", *, is_stream: bool) -> "list[Source]":
-    """The sources as the leader sees them: another process may look when answers already lie among
-    the inputs."""
+def _found(
+    inputs: list[str], exchange: "Exchange", *, is_stream: bool, outputs: list[Path]
+) -> "list[Source]":
+    """The sources as the leader sees them: another process may look when folders have changed."""
     from dataclasses import asdict
 
     from img2img.inference.sources import Source, find_sources
 
     if exchange.world == 1:
-        return find_sources(inputs, is_stream=is_stream)
-    found = find_sources(inputs, is_stream=is_stream) if exchange.leads else []
+        return find_sources(inputs, is_stream=is_stream, outputs=outputs)
+    found = []
+    if exchange.leads:
+        found = find_sources(inputs, is_stream=is_stream, outputs=outputs)
     told = exchange.from_leader([asdict(s) | {"path": str(s.path)} for s in found])
     return [Source(**entry | {"path": Path(entry["path"])}) for entry in told]
 

@@ -109,18 +109,21 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> Outcome:
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
     sys.stderr.write(f"{shlex.join(command)}\n")
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    if caught:
-        process.send_signal(caught[0])
+    process = subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, errors="replace"
+    )
     lines: deque[str] = deque(maxlen=100)
     told: list[str] = []
-    for line in process.stderr or ():
-        sys.stderr.write(line)
-        sys.stderr.flush()
-        lines.append(line)
-        if line.startswith("img2img: "):
-            told.append(line.removeprefix("img2img: ").strip())
-    code = process.wait()
+    with process:
+        if caught:
+            process.send_signal(caught[0])
+        for line in process.stderr or ():
+            sys.stderr.write(line)
+            sys.stderr.flush()
+            lines.append(line)
+            if line.startswith("img2img: "):
+                told.append(line.removeprefix("img2img: ").strip())
+    code = process.returncode
     for number, handler in before.items():
         signal.signal(number, handler)
     return Outcome(code=_as_shells_do(code), lines=[*lines], told=told, is_stopped=bool(caught))

@@ -150,10 +150,20 @@ def write(path: Path, image: Image) -> None:
     if not is_picture(path):
         known = ", ".join(sorted(SUFFIXES))
         raise InputError(f"{path} cannot be written: its ending is none of {known}.")
-    encoded = _encode(image, path.suffix.lower(), str(path))
+    write_whole(path, _encode(image, path.suffix.lower(), str(path)))
+
+
+def write_whole(path: Path, content: bytes, *, parents: bool = False) -> None:
+    """Writes a file beside its place and renames it; with `parents`, makes its folder.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
     beside = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part")
     try:
-        beside.write_bytes(encoded)
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(content)
         beside.replace(path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {_reason(error)}.") from None

@@ -4,7 +4,10 @@ import dataclasses
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from img2img.errors import InputError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,24 @@ def given(fields: Sequence[Field], values: Sequence[Any]) -> Mapping[str, Any]:
     """{question: value} of what was filled in, for `Task.ask`."""
     filled = zip(fields, values, strict=True)
     return {field.name: value for field, value in filled if value not in (None, "")}
+
+
+def uploaded_file(upload: Any, folder: Path) -> Path:
+    """The file that Gradio says was uploaded, its links followed.
+
+    Gradio compares paths with its folder only where the visitor's browser called them files.
+
+    Raises:
+        InputError: it is no file in `folder`.
+    """
+    try:
+        path = Path(upload["path"]).resolve()
+        is_uploaded = path.is_relative_to(folder.resolve()) and path.is_file()
+    except (TypeError, KeyError, ValueError, OSError):
+        is_uploaded = False
+    if not is_uploaded:
+        raise InputError("this is no file that was uploaded to this page: give it once more.")
+    return path
 
 
 def _field(entry: "dataclasses.Field[Any]", hint: Any) -> Field | None:

@@ -10,7 +10,8 @@ from typing import Any
 from img2img.demo.desk import Desk, Limits
 from img2img.demo.examples import draw_examples
 from img2img.demo.files import write_answer
-from img2img.demo.form import Field, given
+from img2img.demo.form import Field, given, uploaded_file
+from img2img.errors import InputError
 
 KEPT_S = 3600
 """How long the files of a visitor are kept."""
@@ -117,18 +118,29 @@ class _Tab:
 
     def _answer(self, upload: Any, *values: Any) -> list[Any]:
         """What the components show for an upload: problem, overlay, answer, files, JSON."""
-        if upload is None or not upload.get("path"):
-            return [self._shown(None), None, self._shown(None), None, None]
-        path = Path(upload["path"])
-        name = Path(upload.get("orig_name") or path.name).name
-        # A file comes as what Gradio knows of it; the fields of a form want its path.
-        told = [value.get("path") if isinstance(value, dict) else value for value in values]
+        if not upload:
+            return self._without_answer(None)
+        try:
+            path = uploaded_file(upload, self.folder)
+            told = [
+                str(uploaded_file(value, self.folder)) if value and field.kind == "file" else value
+                for field, value in zip(self.fields, values, strict=True)
+            ]
+        except InputError as error:
+            return self._without_answer(str(error))
+        name = Path(str(upload.get("orig_name") or path.name)).name
         answer = self.desk.answer(path, name, given(self.fields, told))
-        problem = answer.line["error"]
-        alert = None if problem is None else f'<p role="alert">{html.escape(problem)}</p>'
         written = write_answer(answer, Path(tempfile.mkdtemp(dir=self.folder)), Path(name).stem)
-        return [self._shown(alert), written.overlay, self._shown(written.picture), written.files,
+        alert = self._alert(answer.line["error"])
+        return [alert, written.overlay, self._shown(written.picture), written.files,
                 answer.line]  # fmt: skip
+
+    def _without_answer(self, problem: str | None) -> list[Any]:
+        return [self._alert(problem), None, self._shown(None), None, None]
+
+    def _alert(self, problem: str | None) -> Any:
+        told = None if problem is None else f'<p role="alert">{html.escape(problem)}</p>'
+        return self._shown(told)
 
     def _shown(self, value: Any) -> Any:
         """A component with that value, which hides where there is none."""

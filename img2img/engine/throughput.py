@@ -7,7 +7,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 from img2img.data.images import write
@@ -96,17 +96,23 @@ def passage(arguments: list[str], n_pictures: int) -> Passage:
     start = time.perf_counter()
     peaks: dict[int, float] = {}
     due = {max(1, n_pictures * share // 100): share for share in _SHARES}
-    with subprocess.Popen(
-        [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    # Its talk goes to a file: a pipe that nobody reads yet would fill, and both would wait.
+    with (
+        TemporaryFile() as talk,
+        subprocess.Popen(
+            [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=talk
+        ) as process,
+    ):
         assert process.stdout is not None
-        assert process.stderr is not None
         n_lines = 0
         for n_lines, _ in enumerate(process.stdout, start=1):
             if n_lines in due and (peak := _peak_mib(process.pid)) is not None:
-                peaks[due[n_lines]] = peak
-        told = process.stderr.read().decode(errors="replace")
-    elapsed_s = time.perf_counter() - start
+                # The kernel's figure can be some pages behind.
+                peaks[due[n_lines]] = max([peak, *peaks.values()])
+        process.wait()
+        elapsed_s = time.perf_counter() - start
+        talk.seek(0)
+        told = talk.read().decode(errors="replace")
     if process.returncode or n_lines != n_pictures:
         raise RunError(f"`python {' '.join(arguments)}` failed: {told.strip()[-300:]}")
     return Passage(pictures_per_s=n_pictures / elapsed_s, peaks_mib=peaks)

@@ -16,7 +16,8 @@ from typing import Any
 from img2img.errors import RunError
 
 _N_PORTS = 16
-"""Ports above that of torchrun, which it uses itself; one of them will be free."""
+"""Ports beside that of torchrun, which it uses itself; one of them will be free."""
+_LAST_PORT = 65535
 _JOIN_S = 120.0
 _GREETING_S = 5.0
 _WELCOME = b"welcome\n"
@@ -87,7 +88,8 @@ def _left_alone() -> RunError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meeting:
-    """Where processes that belong together meet: at a port above `port`, by a common `token`."""
+    """Where processes that belong together meet: at a port above `port`, or below it where the
+    numbers end, by a common `token`."""
 
     host: str
     port: int
@@ -95,7 +97,9 @@ class Meeting:
 
     @property
     def ports(self) -> range:
-        return range(self.port + 1, self.port + 1 + _N_PORTS)
+        fits = self.port + _N_PORTS <= _LAST_PORT
+        first = self.port + 1 if fits else self.port - _N_PORTS
+        return range(first, first + _N_PORTS)
 
     @contextmanager
     def joined(self, rank: int, world: int) -> Iterator[Exchange]:

@@ -14,6 +14,7 @@ import numpy as np
 from img2img.data.sample import Image
 from img2img.data.view import View
 from img2img.errors import InputError, UsageError
+from img2img.inference.sources import has_plain_name
 
 FPS_RANGE = (0.1, 1000.0)
 """Pictures a second that both kinds of film can be asked for."""
@@ -45,6 +46,8 @@ class Film:
 
     def __init__(self, path: Path, *, fps: float) -> None:
         kind = _kind(path)
+        if not has_plain_name(path):
+            raise UsageError(f"{path} cannot be a film: OpenCV takes names in UTF-8 alone.")
         low, high = FPS_RANGE
         if not low <= fps <= high:
             raise UsageError(f"{fps:g} frames a second are no film: give {low:g} to {high:g}.")

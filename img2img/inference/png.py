@@ -5,7 +5,6 @@ import re
 import threading
 import zlib
 from collections.abc import Mapping
-from contextlib import suppress
 from json import dumps
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from img2img import __version__
-from img2img.data.images import encode_png
+from img2img.data.images import encode_png, write_whole
 from img2img.data.sample import Image
 from img2img.errors import InputError
 
@@ -49,7 +48,7 @@ def write_png(path: Path, image: Image, texts: Mapping[str, str]) -> None:
     Raises:
         InputError: it cannot be written there.
     """
-    write_whole(path, stamped(encode_png(image), texts))
+    write_whole(path, stamped(encode_png(image), texts), parents=True)
 
 
 def write_probability(path: Path, values: NDArray[np.float32], texts: Mapping[str, str]) -> None:
@@ -58,30 +57,45 @@ def write_probability(path: Path, values: NDArray[np.float32], texts: Mapping[st
     Raises:
         InputError: it cannot be written there.
     """
+    write_whole(path, _probability_png(path, values, texts), parents=True)
+
+
+def _probability_png(path: Path, values: NDArray[np.float32], texts: Mapping[str, str]) -> bytes:
     levels = np.rint(np.clip(values, 0, 1) * 65535).astype(np.uint16)
     done, encoded = cv2.imencode(".png", levels)
     if not done:
         raise InputError(f"{path} cannot be written: {levels.shape} is too large for a PNG.")
-    write_whole(path, stamped(encoded.tobytes(), texts))
+    return stamped(encoded.tobytes(), texts)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file beside its place and renames it; makes its folder.
+def write_probabilities(
+    folder: Path, maps: Mapping[str, NDArray[np.float32]], texts: Mapping[str, str]
+) -> dict[str, Path]:
+    """Writes maps as `write_probability` does, to a folder that appears with all of them: {name:
+    its file}. In a folder that is there already, each file is replaced.
 
     Raises:
         InputError: it cannot be written there.
     """
-    beside = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part")
+    from shutil import rmtree  # some milliseconds, for few
+
+    names = {name: f"{file}.png" for name, file in file_names(maps).items()}
+    beside = folder.with_name(f".{os.getpid()}-{threading.get_ident()}.maps.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content)
-        beside.replace(path)
+        beside.mkdir(parents=True, exist_ok=True)
+        for name, file in names.items():
+            (beside / file).write_bytes(_probability_png(folder / file, maps[name], texts))
+        if folder.is_dir():
+            for file in names.values():
+                (beside / file).replace(folder / file)
+        else:
+            beside.replace(folder)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{path} cannot be written: {reason}.") from None
+        raise InputError(f"{folder} cannot be written: {reason}.") from None
     finally:
-        with suppress(OSError):
-            beside.unlink()
+        rmtree(beside, ignore_errors=True)
+    return {name: folder / file for name, file in names.items()}
 
 
 def file_names(names: Mapping[str, Any]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """From a picture to a result: command → `Predictor.run` → session → `Task.result`."""
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,9 @@ class Predictor:
         self.seam_difference = 0.0
         """Greatest difference between blended tiles so far, in units of the output."""
 
-    def run(self, image: Image, path: Path | None = None) -> Any:
-        """The task's result for a picture (H, W, 3) uint8 RGB, in original pixels.
+    def run(self, image: Image, path: Path | None = None, *, sequence: str = "") -> Any:
+        """The task's result for a picture (H, W, 3) uint8 RGB, in original pixels; `sequence` as
+        `Task.next_in` is told it.
 
         Raises:
             InputError: what the task reads beside the file `path` is unusable.
@@ -67,9 +69,7 @@ class Predictor:
         height, width = image.shape[:2]
         if self.tile and self._side(height, width):
             return self.task.result(self._network(image), View.whole(height, width))
-        if path is None:
-            return self.task.answer(image, self._network)
-        return self.task.answer_file(path, image, self._network)
+        return self.task.answer_file(path, image, self._network, sequence=sequence)
 
     def run_sample(self, sample: Sample) -> Any:
         """The task's result for a sample that is measured, in original pixels; samples of a folder
@@ -81,10 +81,13 @@ class Predictor:
         return self.task.next_in(str(Path(sample.id).parent), result, is_video=False)
 
     def run_batch(
-        self, images: list[Image], paths: Sequence[Path | None] | None = None
+        self,
+        images: list[Image],
+        paths: Sequence[Path | None] | None = None,
+        sequences: Sequence[str] | None = None,
     ) -> list[Any]:
-        """Results of several pictures and their files, if they have some; in one call of the
-        network where their shapes allow."""
+        """Results of several pictures, their files and sequences, if they have some; in one call of
+        the network where their shapes allow."""
         task = self.task
         views = [task.view(*image.shape[:2]) for image in images]
         canvases = {(view.canvas_height, view.canvas_width) for view in views}
@@ -97,8 +100,8 @@ class Predictor:
             or not looks_once
             or self._side(*canvases.pop())
         ):
-            files = paths or [None] * len(images)
-            return [self.run(image, file) for image, file in zip(images, files, strict=True)]
+            given = zip(images, paths or repeat(None), sequences or repeat(""), strict=False)
+            return [self.run(image, path, sequence=sequence) for image, path, sequence in given]
         stack = np.stack([view.apply(image) for view, image in zip(views, images, strict=True)])
         decoded = self.session(stack, self.outputs)
         return [

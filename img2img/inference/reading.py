@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from img2img.data.images import decode, read
 from img2img.data.sample import Image
 from img2img.errors import DataError, InputError
-from img2img.inference.sources import Item, Source
+from img2img.inference.sources import Item, Source, has_plain_name
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -40,7 +40,24 @@ class Reading:
 def read_source(source: Source, how: Reading | None = None) -> Iterator[Item]:
     """The pictures of a source: one, or every frame or row, decoded one by one."""
     how = how or Reading()
-    return islice(_items(source, how), how.max_frames)
+    return islice(_all_items(source, how), how.max_frames)
+
+
+def _all_items(source: Source, how: Reading) -> Iterator[Item]:
+    """What can be read, and at the end why the rest cannot."""
+    number = 0
+    try:
+        for item in _items(source, how):
+            yield item
+            number += 1
+    except OSError as error:  # a full disk where a download is kept, a stdin that breaks
+        frame = None if source.is_table else number or None
+        yield _refused(source, frame, _unreadable(source, error))
+
+
+def _unreadable(source: Source, error: OSError) -> str:
+    name = "stdin" if source.origin == "stdin" else source.name
+    return f"{name} cannot be read: {(error.strerror or str(error)).lower()}."
 
 
 def _items(source: Source, how: Reading) -> Iterator[Item]:
@@ -57,6 +74,13 @@ def _items(source: Source, how: Reading) -> Iterator[Item]:
 
 
 def _picture(source: Source, how: Reading) -> Image:
+    try:
+        return _loaded(source, how)
+    except OSError as error:
+        raise InputError(_unreadable(source, error)) from None
+
+
+def _loaded(source: Source, how: Reading) -> Image:
     if source.origin == "stdin":
         with _stdin() as stdin:
             return decode(stdin.readall(), "stdin")
@@ -100,6 +124,10 @@ def _downloaded(source: Source, how: Reading) -> Iterator[Item]:
 def _frames(source: Source, path: Path) -> Iterator[Item]:
     import cv2
 
+    if not has_plain_name(path):
+        told = "OpenCV opens videos by names in UTF-8 alone: rename it."
+        yield _refused(source, None, f"{source.name} cannot be read: {told}")
+        return
     capture = cv2.VideoCapture(str(path))
     n_promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     number = 0

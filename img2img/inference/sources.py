@@ -4,8 +4,9 @@ all of it is found, each once; `reading` opens it."""
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -57,6 +58,11 @@ class Source:
         return self.kind != "picture"
 
     @property
+    def file(self) -> Path | None:
+        """The file that it is, beside which others may lie."""
+        return self.path if self.origin == "file" else None
+
+    @property
     def key(self) -> str:
         """What two names of one input have in common."""
         return location(self.path) if self.origin == "file" else f"{self.origin} {self.name}"
@@ -76,10 +82,17 @@ class Item:
     problem: str = ""
 
 
-def find_sources(inputs: list[str], *, is_stream: bool = False) -> list[Source]:
+def find_sources(
+    inputs: list[str], *, is_stream: bool = False, outputs: Sequence[Path] = ()
+) -> list[Source]:
     """What the inputs mean, in their order, a folder's content in natural order; what is missing
     stands in it with its `problem`, so that nothing is silently left out. What is named twice comes
-    once. With `is_stream`, stdin holds many pictures.
+    once.
+
+    Args:
+        is_stream: stdin holds many pictures.
+        outputs: files and folders that are written. What lies there is no input, so that a second
+            run finds what the first one found; unless it is named itself, or a folder in it is.
 
     Raises:
         UsageError: `is_stream`, but stdin is no input.
@@ -92,7 +105,7 @@ def find_sources(inputs: list[str], *, is_stream: bool = False) -> list[Source]:
         elif name == STDIN:
             found = [Source(name=name, path=Path("stdin"), kind=kind, origin="stdin")]
         else:
-            found = _expand(name)
+            found = _expand(name, outputs)
         for source in found:
             sources.setdefault(source.key, source)
     if is_stream and not any(source.origin == "stdin" for source in sources.values()):
@@ -138,7 +151,7 @@ def _missing(name: str, problem: str) -> Source:
     return Source(name=name, path=Path(name), problem=problem)
 
 
-def _expand(name: str) -> list[Source]:
+def _expand(name: str, outputs: Sequence[Path]) -> list[Source]:
     if camera := _CAMERA.fullmatch(name):
         path = Path(f"camera{int(camera[1])}")
         return [Source(name=name, path=path, kind="video", origin="camera")]
@@ -146,11 +159,11 @@ def _expand(name: str) -> list[Source]:
         return [_address(name)]
     path = Path(name)
     if path.is_dir():
-        return _listed(path) or [_missing(name, f"{name} holds no pictures.")]
+        return _listed(path, _Own(outputs, path)) or [_missing(name, f"{name} holds no pictures.")]
     if path.is_file():
         return [_file(path, name)]
-    if any(letter in name for letter in "*?["):
-        return _matched(name, path)
+    if _is_pattern(name):
+        return _matched(name, path, outputs)
     return [_missing(name, f"{name} {_absence(name)}.")]
 
 
@@ -179,9 +192,26 @@ def _address(name: str) -> Source:
     )
 
 
-def _listed(folder: Path) -> list[Source]:
-    """The pictures and videos under `folder`, hidden ones left out, linked folders followed, each
-    once; and every folder in it that cannot be listed, with its problem."""
+class _Own:
+    """What is written by this command, among what is found in `folder`."""
+
+    def __init__(self, outputs: Sequence[Path], folder: Path) -> None:
+        inside = os.path.realpath(folder)
+        places = (location(path) if path.is_file() else os.path.realpath(path) for path in outputs)
+        self._places = [place for place in places if not _is_in(inside, place)]
+
+    def holds(self, path: str) -> bool:
+        """Whether the absolute path is one of an output, or below it."""
+        return any(_is_in(path, place) for place in self._places)
+
+
+def _is_in(path: str, place: str) -> bool:
+    return path == place or path.startswith(os.path.join(place, ""))  # noqa: PTH118
+
+
+def _listed(folder: Path, own: _Own) -> list[Source]:
+    """The pictures and videos under `folder`, hidden ones and our own left out, linked folders
+    followed, each once; and every folder in it that cannot be listed, with its problem."""
     sources: list[Source] = []
 
     def refuse(error: OSError) -> None:
@@ -193,22 +223,32 @@ def _listed(folder: Path) -> list[Source]:
         visible = sorted(name for name in folders if not name.startswith("."))
         real = {name: os.path.realpath(Path(parent, name)) for name in visible}
         # Of two links to one folder, the first is followed.
-        first = {path: name for name, path in reversed(real.items()) if path not in seen}
+        first = {path: name for name, path in reversed(real.items())
+                 if path not in seen and not own.holds(path)}  # fmt: skip
         folders[:] = sorted(first.values())
         seen.update(first)
-        files = (Path(parent, name) for name in names if not name.startswith("."))
+        base = os.path.realpath(parent)
+        theirs = (name for name in names if not own.holds(str(Path(base, name))))
+        files = (Path(parent, name) for name in theirs if not name.startswith("."))
         sources += [_file(path) for path in files if is_picture(path) or _is_video(path)]
     return sorted(sources, key=lambda source: natural(source.path.relative_to(folder)))
 
 
-def _matched(name: str, path: Path) -> list[Source]:
+def _matched(name: str, path: Path, outputs: Sequence[Path]) -> list[Source]:
     base = Path(path.anchor) if path.anchor else Path()
+    plain = takewhile(lambda part: not _is_pattern(part), path.parts)
+    own = _Own(outputs, Path(*plain))
     try:
         found = [file for file in base.glob(str(path.relative_to(base))) if file.is_file()]
     except ValueError as error:
         return [_missing(name, f"{name} is no pattern: {error}.")]
     nothing = _missing(name, f"{name} matches no file.")
-    return [_file(file) for file in sorted(found, key=natural)] or [nothing]
+    kept = (file for file in sorted(found, key=natural) if not own.holds(location(file)))
+    return [_file(file) for file in kept] or [nothing]
+
+
+def _is_pattern(name: str) -> bool:
+    return any(letter in name for letter in "*?[")
 
 
 def _is_video(path: Path) -> bool:
@@ -229,12 +269,19 @@ def sequence_of(source: Source) -> str:
     return str(source.path if source.has_frames else source.path.parent)
 
 
+def has_plain_name(path: Path) -> bool:
+    """Whether a name is UTF-8: with others OpenCV's videos end the process."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in str(path))
+
+
 def frame_rate(sources: list[Source]) -> float | None:
     """Frames a second of the first video that says so."""
     import cv2
 
     for source in sources:
         if source.is_video and source.origin == "file":
+            if not has_plain_name(source.path):
+                continue
             rate = float(cv2.VideoCapture(str(source.path)).get(cv2.CAP_PROP_FPS))
             if 0 < rate < 1000:
                 return rate

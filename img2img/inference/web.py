@@ -1,5 +1,5 @@
-"""What lies at http(s) addresses, bounded in size, time and redirects, and never from a private
-network unless that is allowed.
+"""What lies at http(s) addresses, bounded in size, pixels, time and redirects, and never from a
+private network unless that is allowed.
 
 A name is resolved once, and the very address that was looked at is connected to: a name server that
 answers differently the second time gains nothing. Proxies are not used, because they would resolve
@@ -10,20 +10,25 @@ import io
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from queue import Empty, SimpleQueue
 from typing import Any
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from img2img import __version__
 from img2img.errors import InputError
+from img2img.inference.picture_header import stated_size
 
 N_REDIRECTS = 5
 TIMEOUT_S = 20.0
-"""From the first question to the last byte, redirects included."""
+"""From the first question, that for the host's name, to the last byte, redirects included."""
+MOST_PIXELS = 1 << 28
+"""A picture of a few MB can state many more; WebP, whose header is not read, has no more."""
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
@@ -37,7 +42,8 @@ def fetch(
 
     Raises:
         InputError: one sentence naming the address: it cannot be reached, lies in a private
-            network, answers with an error, or is too large or too slow.
+            network, answers with an error, is too large or too slow, or a picture of too many
+            pixels.
     """
     ask = _Ask(
         ends_at_s=time.monotonic() + timeout_s, max_bytes=max_bytes, allow_private=allow_private
@@ -85,7 +91,9 @@ class _Ask:
             kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
             connection = kind(host, port)
             if parts.scheme == "https":
-                plain = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+                context = ssl.create_default_context()
+                plain.settimeout(_left_s(self.ends_at_s))
+                plain = context.wrap_socket(plain, server_hostname=host)
             with plain:
                 connection.sock = _Patient(plain, self.ends_at_s)
                 target = quote(parts._replace(scheme="", netloc="", fragment="").geturl() or "/",
@@ -108,12 +116,18 @@ class _Ask:
             )
         if len(body) < promised:
             raise InputError(f"breaks off after {len(body)} of {promised} bytes.")
+        height, width = stated_size(body)
+        if height * width > MOST_PIXELS:
+            raise InputError(
+                f"has {width}×{height} pixels, and of an address at most {MOST_PIXELS / 1e6:.0f} "
+                "megapixels are decoded: download it and name the file."
+            )
         return body, None
 
     def _connected(self, host: str, port: int) -> socket.socket:
         """A connection to the first address of the host that may be asked and answers."""
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = _resolved(host, port, self.ends_at_s)
         except socket.gaierror:
             raise InputError("cannot be reached: there is no such host.") from None
         places = list(dict.fromkeys((family, place) for family, _, _, _, place in found))
@@ -158,7 +172,10 @@ def is_public(address: str) -> bool:
     receivers or nobody, nor to an IPv4 address of that kind inside an IPv6 one."""
     ip = ipaddress.ip_address(address)
     return all(
-        each.is_global and not (each.is_multicast or each.is_reserved or each.is_unspecified)
+        each.is_global
+        and not (each.is_multicast or each.is_reserved or each.is_unspecified)
+        # fec0::/10, deprecated by RFC 3879, and still routed inside some networks
+        and not (isinstance(each, ipaddress.IPv6Address) and each.is_site_local)
         for each in _meant(ip)
     )
 
@@ -174,6 +191,31 @@ def _meant(
     if isinstance(ip, ipaddress.IPv6Address):
         yield from (inner for inner in (ip.ipv4_mapped, ip.sixtofour) if inner is not None)
         yield from ip.teredo or ()
+
+
+def _resolved(host: str, port: int, ends_at_s: float) -> list[Any]:
+    """What `getaddrinfo` finds before then; it takes no limit, so that a thread waits for it, which
+    does not keep the process from ending.
+
+    Raises:
+        TimeoutError: the name servers take longer.
+    """
+    answers: SimpleQueue[list[Any] | Exception] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, ValueError) as error:  # raised where it is waited for
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=_left_s(ends_at_s))
+    except Empty:
+        raise TimeoutError from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def _left_s(ends_at_s: float) -> float:

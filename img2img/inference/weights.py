@@ -105,9 +105,11 @@ def find_weights(path: str | None, task: str) -> WeightsFiles:
     if given.is_dir():
         return _of_run(given)
     if given.suffix not in (".onnx", ".safetensors"):
+        why = "." if given.exists() else ", and nothing of that name exists."
+        if given.exists() and given.suffix in (".xml", ".bin", ".pt2"):
+            why = ": write an .onnx of the run it came from with `img2img export`."
         raise WeightsError(
-            f"the weights {path} are no .onnx file, .safetensors file or run folder"
-            + ("." if given.exists() else ", and nothing of that name exists.")
+            f"the weights {path} are no .onnx file, .safetensors file or run folder{why}"
         )
     if not given.is_file():
         raise WeightsError(f"the weights {path} do not exist.")

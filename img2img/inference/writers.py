@@ -12,8 +12,6 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TextIO
 
-from img2img.data.images import write
-from img2img.data.sample import Image
 from img2img.errors import InputError, UsageError
 from img2img.inference.sources import Item, Source
 
@@ -86,7 +84,8 @@ class OutputNames:
                    if n[_key(way(source))] == 1)  # fmt: skip
             for base in chain(own, _digested(source)):
                 outputs = {_key(name) for name in self._outputs(source, base)}
-                if not outputs & taken:
+                # Of "...mp4" the stem is "..", which would be the folder above.
+                if base not in ("", ".", "..") and not outputs & taken:
                     break
             taken |= outputs
             bases[source] = base
@@ -136,16 +135,6 @@ def _digested(source: Source) -> Iterator[str]:
     base = f"{_joined(source)}-{digest}"
     yield base
     yield from (f"{base}-{number}" for number in count(2))
-
-
-def write_picture(path: Path, image: Image) -> None:
-    """Writes a picture (H, W, 1 or 3) uint8, whole or not at all; makes its folder.
-
-    Raises:
-        InputError: it cannot be written there.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write(path, image)
 
 
 Rows = Sequence[Mapping[str, float | str]]
@@ -204,9 +193,11 @@ class ResultTable:
         return file
 
     def _write(self, file: TextIO) -> None:
-        csv.writer(file, lineterminator="\n").writerows(cells for _, cells in self.kept)
+        # Taken away first: what the disk has no room for stays in the file's buffer, and would
+        # come twice.
+        kept, self.kept = self.kept, []
+        csv.writer(file, lineterminator="\n").writerows(cells for _, cells in kept)
         file.flush()
-        self.kept = []
 
 
 def _cell(value: float | str) -> str:

@@ -244,9 +244,13 @@ class Task(ABC, Generic[O, R]):
         view = self.view(*image.shape[:2])
         return self.result(run(view.apply(image)), view)
 
-    def answer_file(self, path: Path, image: Image, run: Run) -> R:
+    def answer_file(self, path: Path | None, image: Image, run: Run, *, sequence: str = "") -> R:
         """The result for one picture of a file. Tasks that read what lies beside it, such as its
-        camera, override this.
+        camera, or look where `next_in` told them to, override this.
+
+        Args:
+            path: None where the picture comes from no file, such as a camera.
+            sequence: what the picture is part of, as `next_in` is told it.
 
         Raises:
             InputError: what lies beside it is unusable.

@@ -201,7 +201,9 @@ class XWing(Task[ShipOptions, Sighting]):
         height, width = image.shape[:2]
         return self._seen(image, Camera.default(width, height), run)
 
-    def answer_file(self, path: Path, image: Image, run: Run) -> Sighting:
+    def answer_file(
+        self, path: Path | None, image: Image, run: Run, *, sequence: str = ""
+    ) -> Sighting:
         """With the camera that was told, or that lies beside the picture."""
         from img2img.data.formats.camera_files import camera_for
 
@@ -213,9 +215,7 @@ class XWing(Task[ShipOptions, Sighting]):
             )
         except DataError as error:
             raise InputError(str(error)) from None
-        # A video, or a picture of a folder.
-        start = self._expected.get(str(path)) or self._expected.get(str(path.parent))
-        return self._seen(image, camera, run, start)
+        return self._seen(image, camera, run, self._expected.get(sequence))
 
     def answer_sample(self, sample: Sample, run: Run) -> Sighting:
         start = self._expected.get(str(Path(sample.id).parent))

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 from support import img2img, sentence
 
+from img2img.engine.throughput import passage
+from img2img.errors import RunError
+
 
 @pytest.mark.slow
 def test_throughput_beside_a_bare_loop(segmentation_run: Path, tmp_path: Path) -> None:
@@ -29,3 +32,10 @@ def test_what_no_bare_loop_does_is_refused(tmp_path: Path) -> None:
     refused = img2img("bench", "keypoints", "--what", "throughput", "--quiet", cwd=tmp_path)
     assert refused.code == 2
     assert "keypoints looks at a picture several times" in sentence(refused)
+
+
+def test_talk_that_fills_a_pipe_does_not_hold_a_process_up() -> None:
+    code = "import sys\nsys.stderr.write('talk\\n' * 50_000 + 'the last word')\nprint('a line')"
+    assert passage(["-c", code], 1).pictures_per_s > 0
+    with pytest.raises(RunError, match="the last word"):
+        passage(["-c", code], 2)

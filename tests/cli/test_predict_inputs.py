@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import pty
 import subprocess
 import sys
 import threading
@@ -48,6 +49,21 @@ def test_a_list_in_a_file_or_on_stdin(exact_run: Path, folder: Path) -> None:
     assert (done.code, "gone.png does not exist." in done.err) == (1, True)
     piped = predict(exact_run, "@-", cwd=folder, stdin=b"b.png\na.png\n")
     assert (piped.code, [line["input"] for line in lines(piped)]) == (0, ["b.png", "a.png"])
+
+
+def test_names_that_are_not_utf8_are_printed_as_they_are(exact_run: Path, folder: Path) -> None:
+    name = "\udcff.png"
+    (folder / name).write_bytes((folder / "a.png").read_bytes())
+    leader, follower = pty.openpty()
+    with os.fdopen(leader, "rb"):
+        done = subprocess.run(
+            [sys.executable, "-m", "img2img", "predict", "sobel", name, "--weights", exact_run],
+            cwd=folder, stdout=follower, stderr=subprocess.PIPE, timeout=120, check=False,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8:strict"},
+        )  # fmt: skip
+        os.close(follower)
+        told = os.read(leader, 1000)
+    assert (done.returncode, told) == (0, b"predictions/\xff.png\r\n"), done.stderr
 
 
 # ---- streams
@@ -194,6 +210,34 @@ def test_ctrl_c_ends_a_camera_and_what_it_showed_is_finished(exact_run: Path, fo
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["frame"] for line in told][:2] == [0, 1]
     assert len(list((folder / "out" / "camera0").iterdir())) == len(told)
+
+
+FULL_FOR_FILMS = """
+import sys
+from img2img.cli.app import main
+from img2img.inference import film
+
+def add(self, image):
+    raise OSError(28, "No space left on device")
+
+film._Mp4.add = add
+sys.argv = ["img2img", *sys.argv[1:]]
+main()
+"""
+
+
+def test_a_film_that_breaks_takes_no_picture_with_it(exact_run: Path, folder: Path) -> None:
+    arguments = ["predict", "sobel", "a.png", "b.png", "--weights", str(exact_run), "--out", "out",
+                 "--film", "film.mp4"]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_FOR_FILMS, *arguments], cwd=folder, capture_output=True,
+        text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=120, check=False,
+    )  # fmt: skip
+    first, second = (json.loads(line) for line in done.stdout.splitlines())
+    assert (done.returncode, first["error"]) == (
+        1, "film.mp4 cannot be written: no space left on device.")  # fmt: skip
+    assert (first["output"], second["error"]) == ("out/a.png", None)
+    assert {path.name for path in (folder / "out").iterdir()} == {"a.png", "b.png"}
 
 
 def test_max_frames_and_film_of_a_video(exact_run: Path, folder: Path) -> None:

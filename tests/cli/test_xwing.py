@@ -155,6 +155,17 @@ def test_a_camera_that_contradicts_itself_fails_its_pictures_alone(
     assert second["error"] is None
 
 
+def test_a_camera_beside_nothing_is_not_that_of_a_piped_picture(place: Path, frames: Path) -> None:
+    broken(frames, "camera")
+    arguments = ("predict", "xwing", "-", "--weights", place / "run")
+    piped = img2img(*arguments, cwd=frames, stdin=(frames / "0.jpg").read_bytes())
+    assert (piped.code, piped.json["error"]) == (0, None)
+    assert "camera_info.json" not in piped.json["camera"]["source"]
+    told = img2img(*arguments, "--camera", "camera_info.json", cwd=frames,
+                   stdin=(frames / "0.jpg").read_bytes())  # fmt: skip
+    assert (told.code, "camera_info.json" in told.json["error"]) == (1, True)
+
+
 def test_a_wrong_way_to_smooth_gets_the_right_name(place: Path) -> None:
     done = img2img("predict", "xwing", "frames/train", "--weights", "run", "--smooth", "fliter",
                    cwd=place)  # fmt: skip

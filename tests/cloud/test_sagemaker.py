@@ -1,6 +1,7 @@
 """A training container as SageMaker starts one: its folders, its files, `train`, its signals."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from opt_ml import TINY, Container, with_photos
 from support import img2img
 
-from img2img.cloud.sagemaker import FAILURE_CHARACTERS
+from img2img.cloud.sagemaker import FAILURE_CHARACTERS, run
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,13 @@ def test_missing_data_are_told(container: Container) -> None:
     assert container.failure == f"{container.root}/input/data/training does not exist: give a " + (
         "folder of pictures."
     )
+
+
+def test_bytes_that_are_no_text_are_told_as_they_can_be() -> None:
+    code = "import sys; sys.stderr.buffer.write(b'caf\\xe9\\nimg2img: over.\\n'); sys.exit(3)"
+    outcome = run([sys.executable, "-c", code], os.environ)
+    assert (outcome.code, outcome.told) == (3, ["over."])
+    assert outcome.lines[0] == "caf\ufffd\n"
 
 
 def test_a_long_failure_is_cut(container: Container) -> None:

@@ -220,13 +220,18 @@ def fetched(url: str, body: Any = None) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def asked_to_answer(served: Served, path: str) -> str:
+FILE = {"meta": {"_type": "gradio.FileData"}}
+"""What a browser says beside the path of an upload."""
+
+
+def asked_to_answer(served: Served, path: str, said: Any = FILE) -> str:
     """What the queue says where a visitor gives `path` as an upload in the tab of sobel."""
     _, config = fetched(f"{served.url}/config")
     calls = json.loads(config)["dependencies"]
     number = next(call["id"] for call in calls if call["api_name"] == "sobel")
-    upload = {"path": path, "orig_name": "a.png", "meta": {"_type": "gradio.FileData"}}
-    body = {"data": [upload], "fn_index": number, "session_hash": f"visitor{len(path)}"}
+    upload = {"path": path, "orig_name": "a.png"} | said
+    visitor = f"visitor{abs(hash((path, str(said))))}"
+    body = {"data": [upload], "fn_index": number, "session_hash": visitor}
     fetched(f"{served.url}/gradio_api/queue/join", body)
     hash_ = body["session_hash"]
     return fetched(f"{served.url}/gradio_api/queue/data?session_hash={hash_}")[1]
@@ -238,6 +243,10 @@ def test_files_of_this_machine_are_not_read(served: Served, pictures: Path) -> N
     told = asked_to_answer(served, str(pictures / "face.png"))
     assert "was not uploaded by a user" in told
     assert '"success":false' in told
+    for said in ({}, {"meta": {"_type": "other"}}):
+        for path in (str(pictures / "face.png"), "/etc/passwd", "http://example.org/a.png"):
+            told = asked_to_answer(served, path, said)
+            assert "this is no file that was uploaded to this page" in told
 
 
 def test_addresses_are_not_fetched(served: Served) -> None:

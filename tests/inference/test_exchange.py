@@ -88,6 +88,14 @@ def test_one_that_ends_early_is_told_of(meeting: Meeting) -> None:
         assert "another process of torchrun ended early" in str(error)
 
 
+@pytest.mark.parametrize("port", [1, 29500, 65519, 65520, 65535])
+def test_ports_are_ports_beside_that_of_torchrun(port: int) -> None:
+    ports = Meeting(host="127.0.0.1", port=port, token="t").ports
+    assert len(ports) == 16
+    assert 0 < ports[0] <= ports[-1] <= 65535
+    assert port not in ports
+
+
 def test_those_who_do_not_meet_say_where(meeting: Meeting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "_JOIN_S", 0.2)
     for rank in (0, 1):

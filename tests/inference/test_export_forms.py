@@ -1,5 +1,6 @@
 """Exported networks in other files than ONNX: OpenVINO's, and archives of torch.export."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -165,6 +166,18 @@ def test_signals_outlive_openvinos_sessions(network: Network, tmp_path: Path) ->
     )
     run = [sys.executable, "-X", "faulthandler", "-c", code]
     subprocess.run(run, timeout=300, check=True)
+
+
+def test_an_xml_and_a_bin_of_different_exports_are_told(network: Network, tmp_path: Path) -> None:
+    path, other = tmp_path / "w.xml", tmp_path / "other.xml"
+    export_form(network, _card("value"), path)
+    changed = copy.deepcopy(network)
+    with torch.no_grad():
+        next(changed.parameters()).mul_(2)
+    export_form(changed, _card("value"), other)
+    other.with_suffix(".bin").replace(path.with_suffix(".bin"))
+    with pytest.raises(WeightsError, match=r"w\.xml and its \.bin are of different exports"):
+        open_form(path)
 
 
 @pytest.mark.parametrize("kind", [ArchiveSession, OpenVinoSession])

@@ -11,7 +11,14 @@ import pytest
 from img2img import __version__
 from img2img.data.images import read
 from img2img.errors import InputError
-from img2img.inference.png import file_names, provenance, write_png, write_probability
+from img2img.inference import png
+from img2img.inference.png import (
+    file_names,
+    provenance,
+    write_png,
+    write_probabilities,
+    write_probability,
+)
 
 TEXTS = provenance("sobel", "Fünf", "ab12")
 
@@ -41,6 +48,35 @@ def test_probabilities_are_kept_to_16_bits(tmp_path: Path) -> None:
     assert (levels.dtype, levels.shape) == (np.uint16, (40, 50))
     np.testing.assert_allclose(levels / 65535, values.clip(0, 1), atol=0.5 / 65535 + 1e-7)
     assert levels[0, :3].tolist() == [0, 65535, 65535]
+
+
+def test_maps_appear_together_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps = {name: np.full((3, 4), level, np.float32) for name, level in (("a/b", 0), ("c", 1))}
+    folder = tmp_path / "new" / "x_probabilities"
+    seen: list[bool] = []
+
+    def interrupted(_path: Path, values: object, _texts: object) -> bytes:
+        seen.append(folder.exists())
+        if values is maps["c"]:
+            raise KeyboardInterrupt
+        return b"half"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(png, "_probability_png", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_probabilities(folder, maps, TEXTS)
+    assert seen == [False, False]
+    assert list(folder.parent.iterdir()) == []
+    for _ in range(2):
+        paths = write_probabilities(folder, maps, TEXTS)
+        assert paths == {"a/b": folder / "a_b.png", "c": folder / "c.png"}
+        assert sorted(folder.iterdir()) == sorted(paths.values())
+        assert read(paths["c"]).min() == 255
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="x_probabilities cannot be written: not a directory"):
+        write_probabilities(tmp_path / "file" / "x_probabilities", maps, TEXTS)
 
 
 def test_where_nothing_can_be_written_the_older_file_stays(tmp_path: Path) -> None:

@@ -56,6 +56,13 @@ def test_code_in_a_card_runs_only_where_it_is_allowed(sobel_run: Path, tmp_path:
     assert not (tmp_path / "exploded").exists()
 
 
+@pytest.mark.parametrize("name", ["w.xml", "w.bin", "w.pt2"])
+def test_other_forms_of_an_export_say_what_to_do(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(WeightsError, match=r"write an \.onnx of the run it came from with"):
+        find_weights(str(tmp_path / name), "sobel")
+
+
 def test_a_named_file_stands_alone(exact_run: Path, tmp_path: Path) -> None:
     onnx, stored = tmp_path / "w.onnx", tmp_path / "w.safetensors"
     onnx.write_bytes((exact_run / "best.onnx").read_bytes())

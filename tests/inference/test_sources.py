@@ -1,17 +1,19 @@
 """What `predict` finds behind names, and videos that end too early."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
 import pytest
 
 from img2img.errors import InputError, UsageError
+from img2img.inference import reading
 from img2img.inference.reading import Reading, read_source
-from img2img.inference.sources import Source, find_sources, sequence_of
+from img2img.inference.sources import Source, find_sources, frame_rate, sequence_of
 
 
 def test_folders_give_pictures_and_videos_in_natural_order(tmp_path: Path) -> None:
@@ -23,6 +25,37 @@ def test_folders_give_pictures_and_videos_in_natural_order(tmp_path: Path) -> No
         "2.mp4", "10.png", "sub/1.jpg",
     ]  # fmt: skip
     assert [source.is_video for source in found] == [True, False, False]
+
+
+@pytest.mark.parametrize("asked", ["p", "p/*.png", "p/**/*.png", ".", "**/*.png"])
+@pytest.mark.parametrize("out", ["p/out", "./p/../p/out", "link", "p/out/deep/.."])
+def test_what_this_command_writes_is_no_input(
+    asked: str, out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("p/a.png", "p/out.png", "p/out/a.png", "p/out/deep/b.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    Path("link").symlink_to("p/out")
+    found = find_sources([asked], outputs=[Path(out)])
+    assert [source.path.name for source in found] == ["a.png", "out.png"]
+
+
+def test_what_is_named_itself_is_an_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("predictions/deep").mkdir(parents=True)
+    for name in ("predictions/a.png", "predictions/deep/b.png", "c.png", "film.mp4"):
+        Path(name).touch()
+    outputs = [Path("predictions"), Path("film.mp4")]
+
+    def names(*inputs: str) -> list[str]:
+        return [source.path.name for source in find_sources([*inputs], outputs=outputs)]
+
+    assert names(".") == ["c.png"]
+    assert names("*") == ["c.png"]
+    assert names(".", "predictions/a.png", "film.mp4") == ["c.png", "a.png", "film.mp4"]
+    assert names("predictions") == names("predictions/**/*.png") == ["a.png", "b.png"]
+    assert names("predictions/deep") == ["b.png"]
 
 
 def test_a_folder_that_cannot_be_listed_leaves_the_rest(
@@ -78,6 +111,59 @@ def test_a_cut_video_gives_its_frames_and_an_error(
     if problem:
         with pytest.raises(InputError, match=problem):
             items[5].load()
+
+
+def test_a_video_whose_name_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "\udcff.mp4"
+    path.touch()
+    (source,) = find_sources([str(tmp_path)])
+    (item,) = read_source(source)
+    assert "cannot be read: OpenCV opens videos by names in UTF-8 alone" in item.problem
+    assert frame_rate([source]) is None
+
+
+# ---- what the system refuses
+
+
+def test_a_full_disk_fails_the_download_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    (item,) = read_source(find_sources(["http://h/clip.mp4"])[0])
+    assert item.problem == "http://h/clip.mp4 cannot be read: no space left on device."
+
+
+class _Breaking:
+    """A stdin that gives a length and a picture, and breaks then."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def read(self, n_bytes: int) -> bytes:
+        if not self._content:
+            raise OSError(5, "Input/output error")
+        taken, self._content = self._content[:n_bytes], self._content[n_bytes:]
+        return taken
+
+    def readall(self) -> bytes:
+        return self.read(10) + self.read(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_a_stdin_that_breaks_is_one_refused_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_stdin", lambda: _Breaking(b"\2\0\0\0\0\0\0\0ab"))
+    good, bad = read_source(find_sources(["-"], is_stream=True)[0])
+    told = "stdin cannot be read: input/output error."
+    assert (good.problem, bad.frame, bad.problem) == ("", 1, told)
+    (item,) = read_source(find_sources(["-"])[0])
+    with pytest.raises(InputError, match=told):
+        item.load()
 
 
 def test_rows_of_a_kaggle_csv_are_pictures(tmp_path: Path) -> None:

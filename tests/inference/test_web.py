@@ -3,6 +3,7 @@
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -48,6 +49,8 @@ class _Pages(BaseHTTPRequestHandler):
         elif path == "/drip":
             self._answer(200, b"", length=1000)
             self._send(_slowly(1000))
+        elif path == "/huge.png":
+            self._answer(200, _png_of(1 << 15, 1 << 15))
         elif path == "/mute":
             self.server.woken.wait(20)  # type: ignore[attr-defined]
         else:
@@ -72,6 +75,11 @@ class _Pages(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
+
+
+def _png_of(height: int, width: int) -> bytes:
+    """A few bytes that state so many pixels."""
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, height)
 
 
 def _slowly(n: int) -> Iterator[bytes]:
@@ -122,6 +130,7 @@ def test_an_address_is_asked_as_it_was_written(site: str) -> None:
         ("/again/6", "leads to SITE/again/0, which redirects more than 5 times."),
         ("/to/file:///etc/passwd", "leads to file:///etc/passwd, which is no http or https"),
         ("/to/http://a:b@h/", "which holds a user name"),
+        ("/huge.png", "has 32768×32768 pixels, and of an address at most 268 megapixels are"),
     ],
 )
 def test_what_is_refused(path: str, problem: str, site: str) -> None:
@@ -144,6 +153,14 @@ def test_slow_answers_end(path: str, site: str) -> None:
         get(site + path, timeout_s=0.3)
 
 
+def test_name_servers_that_are_slow_count_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    woken = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: woken.wait(20) and [])
+    with pytest.raises(InputError, match=r"http://h/ takes more than 0\.3 s\."):
+        get("http://h/", timeout_s=0.3)
+    woken.set()
+
+
 def test_nobody_there() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -158,7 +175,7 @@ def test_nobody_there() -> None:
 
 INSIDE = ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
           "0.0.0.0", "224.0.1.1", "240.0.0.1", "255.255.255.255", "192.0.2.1", "::", "::1",
-          "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1",
+          "fe80::1%eth0", "fc00::1", "fec0::1", "ff02::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1",
           "2002:7f00:1::", "::7f00:1"]  # fmt: skip
 OUTSIDE = ["8.8.8.8", "193.99.144.80", "2606:4700::1", "64:ff9b::808:808"]
 

@@ -108,6 +108,17 @@ def test_addresses_of_one_path_get_files_of_their_own() -> None:
     assert len(set(_written(sources, overlay=True))) == 3 * len(sources)
 
 
+@pytest.mark.parametrize("name", ["...mp4", "..mp4"])
+def test_no_frames_leave_the_folder(name: str) -> None:
+    asked = [f"http://evil.org/{name}", f"http:///{name}", f"http://../{name}", name, f"x/{name}"]
+    sources = find_sources(asked[:3]) + [_source(each) for each in asked[3:]]
+    for chosen in ([each] for each in sources), [sources]:
+        for each in chosen:
+            paths = [Path(path) for path in _written(each, overlay=True)]
+            assert all(path.parts[0] == "out" and len(path.parts) == 2 for path in paths)
+            assert not {"..", "."} & {path.name for path in paths}
+
+
 def test_only_what_is_there_with_all_that_is_wanted_is_skipped(tmp_path: Path) -> None:
     photo = _item(_source("a.png"))
     plain = OutputNames(tmp_path, [photo.source])
@@ -149,6 +160,31 @@ def test_rows_are_in_the_file_as_they_come(tmp_path: Path) -> None:
     assert path.read_text().splitlines()[1:] == lines
     table.finish(table.kept)
     assert path.read_text().splitlines()[1:] == lines
+
+
+class _Full:
+    """A file on a disk that is full for one row, which waits in the buffer then."""
+
+    def __init__(self) -> None:
+        self.content, self.n_refused = "", 1
+
+    def write(self, text: str) -> None:
+        self.content += text
+
+    def flush(self) -> None:
+        self.n_refused -= 1
+        if self.n_refused == 0:
+            raise OSError(28, "No space left on device")
+
+
+def test_rows_come_once_though_the_disk_was_full(tmp_path: Path) -> None:
+    photo = _source("a.png")
+    table = ResultTable(tmp_path / "x.csv", ("x",), [photo], is_shared=True)
+    table._file = file = _Full()  # type: ignore[assignment]
+    with pytest.raises(OSError, match="No space left"):
+        table.add(_item(photo), [{"x": 1.0}])
+    table.add(_item(photo), [{"x": 2.0}])
+    assert file.content == "a.png,,1\na.png,,2\n"
 
 
 def test_rows_of_several_processes_stand_in_the_order_of_the_inputs(tmp_path: Path) -> None:

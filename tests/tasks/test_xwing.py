@@ -115,6 +115,11 @@ def test_the_camera_beside_a_picture_is_used(tmp_path: Path) -> None:
     seen = task().answer_file(tmp_path / "7.jpg", sample.image, perfect)
     assert "camera_info.json" in seen.camera.source
     assert error_deg(seen, sample) < 2.0
+    adapter = task()
+    blind = adapter.answer_file(None, sample.image, perfect)
+    assert blind.camera == Camera.default(*sample.image.shape[1::-1])
+    adapter.ask({"camera": str(tmp_path / "camera_info.json")})
+    assert "camera_info.json" in adapter.answer_file(None, sample.image, perfect).camera.source
     (tmp_path / "camera_info.json").write_text("{}")
     with pytest.raises(InputError, match="states no camera"):
         task().answer_file(tmp_path / "7.jpg", sample.image, perfect)

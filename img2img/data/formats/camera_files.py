@@ -30,17 +30,21 @@ from img2img.vision.rigid import RIGID_WITHIN, Floats, as_matrix, in_words, rigi
 CAMERA_FILE = "camera_info.json"
 
 
-def camera_for(picture: Path, *, width: int, height: int, file: Path | None = None) -> Camera:
+def camera_for(
+    picture: Path | None, *, width: int, height: int, file: Path | None = None
+) -> Camera:
     """The camera of a picture whose pose is not known: that of `file`, else of `camera_info.json`
-    beside it, else `Camera.default`.
+    beside the picture's own file, if it has one, else `Camera.default`.
 
     Raises:
         DataError: the file is missing or broken, or contradicts itself or the picture's size.
     """
-    beside = picture.parent / CAMERA_FILE
-    if file is None and not beside.is_file():
+    if file is None and picture is not None:
+        beside = picture.parent / CAMERA_FILE
+        file = beside if beside.is_file() else None
+    if file is None:
         return Camera.default(width, height)
-    return read_camera(beside if file is None else file, width=width, height=height)
+    return read_camera(file, width=width, height=height)
 
 
 def read_camera(path: Path, *, width: int, height: int) -> Camera:
