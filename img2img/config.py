@@ -116,7 +116,8 @@ class TrainOptions:
     weight_decay: float = option(0.01, "Weight decay (AdamW: decoupled).", low=0.0)
     schedule: Literal["constant", "linear", "cosine", "one-cycle", "plateau"] = option(
         "cosine",
-        "Course of the learning rate; linear: constant for half the budget, then to 0.",
+        "Course of the learning rate; linear: constant for half the budget, then down to a "
+        "thousandth.",
         flag="--schedule",
         panel="Learning",
     )

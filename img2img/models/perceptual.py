@@ -1,5 +1,7 @@
 """The distance of pictures as a network that knows photos sees them."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
@@ -37,6 +39,11 @@ class PerceptualLoss(PictureLoss):
         import segmentation_models_pytorch as smp
 
         check_encoder(encoder)
+        named = weights not in ("imagenet", "auto", "none")
+        if named and not Path(weights).is_file():
+            raise WeightsError(
+                f"perceptual.weights={weights} does not exist: give a .safetensors or .pth file."
+            )
         try:
             self.encoder = smp.encoders.get_encoder(encoder, depth=_N_STAGES, weights=None)
         except (ValueError, RuntimeError, TypeError, LookupError) as error:
@@ -44,6 +51,8 @@ class PerceptualLoss(PictureLoss):
         try:
             load_encoder(self.encoder, encoder, weights)
         except WeightsError as error:
+            if named:
+                raise
             raise WeightsError(
                 f"perceptual.weight compares features of encoder {encoder}, whose weights are not "
                 f"here ({str(error).rstrip('.')}): name a file with --set perceptual.weights=FILE."

@@ -70,7 +70,8 @@ def line_chart(
     if not points:
         return ""
     ys = [y for _, y in points]
-    x_axis = linear_axis([x for x, _ in points], n_ticks=5, padded=False)
+    counts = all(isinstance(x, int) for one in series for x in one.x)
+    x_axis = linear_axis([x for x, _ in points], n_ticks=5, padded=False, whole=counts)
     y_axis = log_axis(ys) if log and 0 < 10 * min(ys) <= max(ys) else linear_axis(ys, n_ticks=5)
     frame = _Frame(x=x_axis, y=y_axis, top=_TOP + _LEGEND_PX * (len(lines) > 1))
     body = [_y_axis(frame, unit), _x_axis(frame, x_label), _mark(frame, mark)]
@@ -88,8 +89,11 @@ def line_chart(
 # ---- axes
 
 
-def linear_axis(values: Sequence[float], *, n_ticks: int, padded: bool = True) -> Axis:
-    """An axis around finite values with about `n_ticks` round ticks; `padded` leaves air."""
+def linear_axis(
+    values: Sequence[float], *, n_ticks: int, padded: bool = True, whole: bool = False
+) -> Axis:
+    """An axis around finite values with about `n_ticks` round ticks; `padded` leaves air, `whole`
+    puts ticks at whole numbers alone."""
     low, high = min(values), max(values)
     if low == high:
         spare = abs(low) * 0.1 or 1.0
@@ -99,7 +103,7 @@ def linear_axis(values: Sequence[float], *, n_ticks: int, padded: bool = True) -
         # A quantity that comes near zero is seen from zero, and one that is never negative gets
         # no axis below it.
         low, high = (0.0 if 0 <= low < 0.3 * high else low - air), high + air
-    step = _round_step((high - low) / n_ticks)
+    step = max(_round_step((high - low) / n_ticks), 1.0 if whole else 0.0)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     digits = max(0, 2 - math.floor(math.log10(step)))
     ticks = tuple(round(i * step, digits) for i in range(first, last + 1))
@@ -250,19 +254,28 @@ def _line(frame: _Frame, segments: list[Segment], *, index: int, name: str) -> s
 
 
 def _legend(names: Sequence[str]) -> str:
-    """Names in equal cells, cut to what fits in them."""
-    cell = (_WIDTH - _LEFT - _RIGHT) / len(names)
+    """Names in a row, the longest cut where they do not fit."""
+    room = _WIDTH - _LEFT - _RIGHT
+    most = max(map(len, names))
+    while most > 1 and sum(_entry_px(min(len(name), most)) for name in names) > room:
+        most -= 1
     parts = []
+    end = float(_LEFT)
     for i, name in enumerate(names):
         colour, dash = _style(i)
-        left = round(_LEFT + i * cell, 1)
-        most = max(1, int((cell - 28) / 7.5))
+        left = end
         text = name if len(name) <= most else name[: most - 1] + "…"
+        end += _entry_px(len(text))
         parts.append(
             f'<path d="M{left} 12h20" stroke="{colour}" stroke-width="2" '
             f'stroke-dasharray="{dash}"/><text x="{left + 25}" y="16">{escape(text)}</text>'
         )
     return "".join(parts)
+
+
+def _entry_px(n_letters: int) -> float:
+    """Width of a name in the legend, with its line and a gap."""
+    return 32 + 7.5 * n_letters
 
 
 def _style(index: int) -> tuple[str, str]:

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from img2img.config import DataOptions, TaskOptions, option
 from img2img.data.augment_pairs import PairAugmenter, PairAugmentOptions, square
 from img2img.data.formats.paired import n_channels_of, n_target_channels, paired_splits
-from img2img.data.formats.picture_pairs import INPUT, TARGET, PairLayout, holds_pairs
+from img2img.data.formats.picture_pairs import (
+    INPUT,
+    TARGET,
+    PairLayout,
+    holds_pairs,
+    two_folders,
+)
 from img2img.data.sample import Dataset, Image, Sample, Splits
 from img2img.data.sources import open_pictures
 from img2img.data.view import View
@@ -92,6 +98,28 @@ class TranslateOptions(TaskOptions):
         taken as it is."""
         return self.filter is not None and not holds_pairs(Path(source), self.pair_layout())
 
+    def check_filter(self, source: str | None) -> None:
+        """Refuses a filter for data that are pairs, found or stated.
+
+        Raises:
+            UsageError: there is such a filter.
+        """
+        if self.filter is None:
+            return
+        layout = self.pair_layout()
+        if layout.settings:
+            stated = "task.input and task.target" if layout.names else f"task.layout={layout.kind}"
+            raise UsageError(
+                f"task.filter makes pairs of single pictures, but {stated} says that the data are "
+                "pairs: leave one of them out."
+            )
+        folders = two_folders(Path(source), layout) if source is not None else None
+        if folders:
+            raise UsageError(
+                f"{source} holds pairs already: leave task.filter out, or point --data at "
+                f"{folders[1]}."
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Translated:
@@ -129,7 +157,12 @@ class Translate(Task[TranslateOptions, Translated]):
         cls, options: TranslateOptions, model: str, *, source: str | None
     ) -> Mapping[str, Mapping[str, Any]]:
         """As many channels as the targets have; generated pictures are learned in squares and
-        passes that two CPU cores manage in minutes, and the weights say what made them worse."""
+        passes that two CPU cores manage in minutes, and the weights say what made them worse.
+
+        Raises:
+            UsageError: a filter is given for data that are pairs.
+        """
+        options.check_filter(source)
         # Without normalisation it learns fast, and one wild batch could throw it off.
         train: dict[str, Any] = {"lr": 2e-3, "clip_norm": 1.0} if model == "resunet" else {}
         adversarial: Mapping[str, Any] = {}

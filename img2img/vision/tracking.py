@@ -114,8 +114,8 @@ class ConstantVelocity:
     first_rotation_speed: float = np.radians(5)
     first_shift_speed: float = 0.05
     most_missed: int = 15
-    most_doubted: int = 8
-    gate: float = 16.0
+    most_doubted: int = 5
+    gate: float = 25.0
     _pose: Floats | None = field(default=None, init=False)
     _speed: Floats = field(default_factory=lambda: np.zeros(6), init=False)
     _covariance: Floats = field(default_factory=lambda: np.eye(12), init=False)

@@ -146,6 +146,18 @@ def test_an_unknown_filter_is_named(tmp_path: Path) -> None:
     assert "task.filter" in sentence(other)
 
 
+def test_a_filter_of_pairs_is_refused_by_every_command(pairs: Path, tmp_path: Path) -> None:
+    filtered = ("--set", "task.filter=noise")
+    for done in (
+        img2img("data", "make", "translate", "--data", pairs, "--filter", "noise", cwd=tmp_path),
+        img2img("data", "check", "translate", "--data", pairs, *filtered, cwd=tmp_path),
+        img2img("data", "preview", "translate", "--data", pairs, *filtered, cwd=tmp_path),
+        _train(pairs, tmp_path, *filtered),
+    ):
+        assert done.code == 2
+        assert "holds pairs already: leave task.filter out" in sentence(done)
+
+
 def test_what_does_not_fit_is_named(pairs: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(pairs, tmp_path / "data")
     targets = sorted((folder / "train" / "target").iterdir())

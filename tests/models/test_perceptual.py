@@ -42,5 +42,19 @@ def test_the_truth_costs_nothing_and_anything_else_does(weights: Path, channels:
 
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "none.pth"
+    with pytest.raises(WeightsError) as caught:
+        PerceptualLoss("target", "resnet18", str(file))
+    told = f"perceptual.weights={file} does not exist: give a .safetensors or .pth file."
+    assert str(caught.value) == told
+    file.write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match=f"^encoder weights {file} cannot be read"):
+        PerceptualLoss("target", "resnet18", str(file))
+
+
+def test_weights_that_are_not_cached_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("img2img.models.pretrained._find_local", lambda name: None)
     with pytest.raises(WeightsError, match=r"perceptual\.weights=FILE"):
-        PerceptualLoss("target", "resnet18", str(tmp_path / "none.pth"))
+        PerceptualLoss("target", "resnet18", "imagenet")

@@ -82,6 +82,28 @@ def test_several_lines_have_a_legend_and_differ_without_colour():
     assert "term" not in " ".join(texts(chart(Series(name="term", x=[0, 1], y=[0, 1]))))
 
 
+def entries(names):
+    """(x, text) of the legend."""
+    svg = chart(*(Series(name=name, x=[0, 1], y=[0, 1]) for name in names))
+    return [(float(t.get("x")), t.text) for t in Xml.fromstring(svg).iter("text")
+            if t.get("y") == "16"]  # fmt: skip
+
+
+def test_a_legend_is_cut_only_where_it_must_be():
+    names = ["l1", "gan", "discriminator"]
+    assert [text for _, text in entries(names)] == names
+    cut = entries(["l1", *(f"a very long name of a term {i}" for i in range(3))])
+    assert cut[0][1] == "l1"
+    assert all(text.endswith("…") and len(text) > 3 for _, text in cut[1:])
+    assert cut[-1][0] + 7.5 * len(cut[-1][1]) <= 440
+
+
+def test_steps_are_whole():
+    svg = chart(Series(name="a", x=range(2, 5), y=[1, 2, 3]))
+    axis = [t.text for t in Xml.fromstring(svg).iter("text") if t.get("y") == "219"]
+    assert axis == ["2", "3", "4"]
+
+
 def test_it_is_told_in_words_and_escaped():
     svg = line_chart([Series(name="a&b", x=[1, 9], y=[3.0, 2.5])], title="<script>")
     root = Xml.fromstring(svg)

@@ -42,6 +42,26 @@ def test_options_that_contradict_each_other_are_refused() -> None:
     assert (layout.names, layout.forward) == (("a", "b"), False)
 
 
+@pytest.mark.parametrize("options", [{"layout": "side-by-side"}, {"input": "a", "target": "b"}])
+def test_a_filter_contradicts_a_layout(options: dict[str, Any], photos: Path) -> None:
+    wrong = TranslateOptions(filter="noise", **options)
+    with pytest.raises(UsageError, match="leave one of them out"):
+        Translate.defaults_for(wrong, "resunet", source=str(photos))
+
+
+@pytest.mark.parametrize("parent", ["", "train"])
+def test_a_filter_of_a_folder_of_pairs_is_refused(parent: str, tmp_path: Path) -> None:
+    folder = tmp_path / parent
+    for sample in task().generate(2, size=24, seed=0)["train"]:
+        task().write_sample(folder, sample)
+    with pytest.raises(UsageError, match=f"holds pairs already: .* --data at {folder / 'target'}"):
+        Translate.defaults_for(TranslateOptions(filter="blur"), "resunet", source=str(tmp_path))
+    found = Translate.defaults_for(
+        TranslateOptions(filter="blur"), "resunet", source=str(folder / "target")
+    )
+    assert found["task"] == {"channels": 3}
+
+
 def test_channels_are_those_of_the_targets(photos: Path, tmp_path: Path) -> None:
     def channels(source: Path | str, **options: Any) -> Any:
         found = Translate.defaults_for(TranslateOptions(**options), "resunet", source=str(source))

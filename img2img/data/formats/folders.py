@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
+from shlex import quote
 
 from img2img.config import DataOptions
 from img2img.data import images
@@ -170,5 +171,11 @@ def _unreadable(folder: Path, n_pictures: int, failures: Sequence[InputError]) -
     first = str(failures[0]).rstrip(".")
     return DataError(
         f"{len(failures)} of {n_pictures} pictures in {folder} cannot be read, "
-        f"the first: {first}; run `img2img data check` for all of them."
+        f"the first: {first}; {see_all('sobel', folder)}."
     )
+
+
+def see_all(task: str, folder: Path, more: str = "") -> str:
+    """Which command lists all that is wrong with a folder, ready to be pasted; the check of `sobel`
+    is that of pictures alone, whatever they are for."""
+    return f"run `img2img data check {task} --data {quote(str(folder))}{more}` for all of them"

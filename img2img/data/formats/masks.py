@@ -18,6 +18,7 @@ from img2img.data.formats.folders import (
     digest_of,
     part_indices,
     picture_splits,
+    see_all,
     stated_part,
 )
 from img2img.data.formats.pairs import IMAGES, MASKS, Alone, Found, Labels, Pair, pairs_in
@@ -356,5 +357,5 @@ def _refused(source: Path, n_samples: int, messages: Sequence[str]) -> DataError
         return DataError(f"{first}.")
     return DataError(
         f"{len(messages)} of {n_samples} samples in {source} cannot be used, the first: {first}; "
-        "run `img2img data check` for all of them."
+        f"{see_all('segmentation', source)}."
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from img2img.config import DataOptions
 from img2img.data import images
-from img2img.data.formats.folders import digest_of, list_pictures, part_indices
+from img2img.data.formats.folders import digest_of, list_pictures, part_indices, see_all
 from img2img.data.formats.picture_pairs import (
     TARGET,
     PairLayout,
@@ -82,11 +82,12 @@ def paired_splits(data: DataOptions, layout: PairLayout, *, channels: int) -> Sp
     source = Path(data.source or "")
     pairs, alone = find_picture_pairs(source, layout)
     if alone:
-        raise _refused(source, len(pairs) + len(alone), [entry.message for entry in alone])
+        messages = [entry.message for entry in alone]
+        raise _refused(source, len(pairs) + len(alone), messages, layout)
     ids = [pair.id for pair in pairs]
     groups = group_names(ids, [pair.named for pair in pairs], data, source)
     parts, stated = part_indices(ids, data, groups)
-    records = _index(pairs, groups, source)
+    records = _index(pairs, groups, source, layout)
     whole = PairedPictures(records, {pair.id: pair for pair in pairs}, channels=channels)
     return Splits(
         name=str(source),
@@ -133,13 +134,15 @@ def is_grey(image: Image) -> bool:
     return bool((image == image[..., :1]).all())
 
 
-def _index(pairs: Sequence[PicturePair], groups: Sequence[str], source: Path) -> list[Record]:
+def _index(
+    pairs: Sequence[PicturePair], groups: Sequence[str], source: Path, layout: PairLayout
+) -> list[Record]:
     """A record of every pair; each file is read once, none is kept in memory."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         outcomes = list(pool.map(_record, pairs, groups))
     failures = [outcome for outcome in outcomes if isinstance(outcome, str)]
     if failures:
-        raise _refused(source, len(pairs), failures)
+        raise _refused(source, len(pairs), failures, layout)
     return [outcome for outcome in outcomes if isinstance(outcome, Record)]
 
 
@@ -155,11 +158,13 @@ def _record(pair: PicturePair, group: str) -> Record | str:
     )  # fmt: skip
 
 
-def _refused(source: Path, n_samples: int, messages: Sequence[str]) -> DataError:
+def _refused(
+    source: Path, n_samples: int, messages: Sequence[str], layout: PairLayout
+) -> DataError:
     first = messages[0].rstrip(".")
     if n_samples == len(messages) == 1:
         return DataError(f"{first}.")
     return DataError(
         f"{len(messages)} of {n_samples} samples in {source} cannot be used, the first: {first}; "
-        "run `img2img data check` for all of them."
+        f"{see_all('translate', source, layout.settings)}."
     )

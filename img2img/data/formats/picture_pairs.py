@@ -1,8 +1,10 @@
 """Which two pictures belong together: those of equal names, or both in one file."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Literal, TypeVar
 
 import cv2
@@ -22,6 +24,8 @@ INPUT, TARGET = "input", "target"
 _NAMES = ((INPUT, TARGET), ("A", "B"))
 """Folders that are looked for where none are named, in this order."""
 
+_MEASURED = 64
+"""Pictures whose shape is looked at for that."""
 _LOOKED_AT = 8
 """Pictures by whose content pictures side by side are recognised."""
 _EDGES_PX = 32
@@ -49,6 +53,17 @@ class PairLayout:
     def known_names(self) -> tuple[tuple[str, str], ...]:
         """Names of the two folders, in the order in which they are looked for."""
         return (self.names,) if self.names else _NAMES
+
+    @property
+    def settings(self) -> str:
+        """The `--set` that state it on a command line, each after a space; the direction apart."""
+        stated = [f"layout={self.kind}"] if self.kind != "auto" else []
+        stated += _named(*self.names) if self.names else []
+        return "".join(f" --set task.{quote(one)}" for one in stated)
+
+
+def _named(first: str, second: str) -> list[str]:
+    return [f"input={first}", f"target={second}"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +123,19 @@ class PicturePair:
 
 def holds_pairs(source: Path, layout: PairLayout) -> bool:
     """Whether a folder has the two folders of pairs, or is said to hold pictures side by side."""
-    if layout.kind == "side-by-side":
-        return True
-    return source.is_dir() and any(
-        all((root / name).is_dir() for name in names)
+    return layout.kind == "side-by-side" or two_folders(source, layout) is not None
+
+
+def two_folders(source: Path, layout: PairLayout) -> tuple[Path, Path] | None:
+    """The first two folders of pairs in a folder, if it has any."""
+    if not source.is_dir():
+        return None
+    found = (
+        (root / first, root / second)
         for _, root in _roots(source, layout)
-        for names in layout.known_names
+        for first, second in layout.known_names
     )
+    return next((pair for pair in found if all(map(Path.is_dir, pair))), None)
 
 
 def find_picture_pairs(source: Path, layout: PairLayout) -> tuple[list[PicturePair], list[Alone]]:
@@ -124,7 +145,7 @@ def find_picture_pairs(source: Path, layout: PairLayout) -> tuple[list[PicturePa
     both side by side, which is believed unasked where `looks_side_by_side`.
 
     Raises:
-        DataError: the folder is missing, or has neither layout.
+        DataError: the folder is missing, or has no layout or more than one.
     """
     if not source.exists():
         raise DataError(f"{source} does not exist: give a folder of paired pictures.")
@@ -154,7 +175,18 @@ def _in_folders(
     root: Path, layout: PairLayout, *, prefix: str
 ) -> tuple[list[PicturePair], list[Alone]]:
     """The pairs of one folder, their ids beginning with `prefix`; none where it has neither of the
-    two folders, and what one says of a missing one."""
+    two folders, and what one says of a missing one.
+
+    Raises:
+        DataError: it has those of two names.
+    """
+    whole = [names for names in layout.known_names if all((root / n).is_dir() for n in names)]
+    if len(whole) > 1:
+        (first, second), (third, fourth) = whole
+        raise DataError(
+            f"{root} holds {first} and {second}, and {third} and {fourth} as well: say which are "
+            f"meant, such as --set task.input={third} --set task.target={fourth}."
+        )
     for names in layout.known_names:
         folders = [root / name for name in names]
         there = [folder for folder in folders if folder.is_dir()]
@@ -226,18 +258,22 @@ def _turned_round(pair: PicturePair) -> PicturePair:
 
 
 def _beside_each_other(source: Path, layout: PairLayout) -> list[PicturePair]:
-    first, second = layout.known_names[0]
-    if layout.kind == "folders":
-        raise DataError(
-            f"{source} holds no folders {first} and {second}: make them, or name others with "
-            "--set task.input=NAME --set task.target=NAME."
-        )
     paths = list_pictures(source)
+    missing = "{} holds no folders {} and {}: ".format(source, *layout.known_names[0])
+    others = _other_two(source, layout)
+    if others:
+        missing += f"if {' and '.join(others)} belong together, say " + " ".join(
+            f"--set task.{quote(one)}" for one in _named(*others)
+        )
+    if layout.kind == "folders":
+        name = "make them, or name others with --set task.input=NAME --set task.target=NAME"
+        raise DataError(f"{missing}{'' if others else name}.")
     if layout.kind == "auto" and not look_side_by_side(paths):
         raise DataError(
-            f"{source} holds no folders {first} and {second}: make them, or say --set "
-            "task.layout=side-by-side if every picture holds both, or --set task.filter=noise to "
-            "make pairs of the pictures."
+            _told_of_misfits(source, paths)
+            or f"{missing}{'' if others else 'make them'}, or say "
+            "--set task.layout=side-by-side if every picture holds both, or --set "
+            "task.filter=noise to make pairs of the pictures."
         )
     return [
         PicturePair(id=picture_id(path, source), named=path, input=path, target=path, half="left")
@@ -245,16 +281,57 @@ def _beside_each_other(source: Path, layout: PairLayout) -> list[PicturePair]:
     ]
 
 
+def _other_two(source: Path, layout: PairLayout) -> tuple[str, str] | None:
+    """The names of the only two folders with pictures, in a folder or in the first of its parts."""
+    for prefix, root in _roots(source, layout):
+        if prefix and not stated_part(prefix):
+            continue
+        folders = [path for path in sorted(root.iterdir()) if path.is_dir()]
+        known = [path for path in folders if not path.name.startswith(".")]
+        if len(known) == 2 and all(
+            not stated_part(path.name) and images.find_pictures(path) for path in known
+        ):
+            return known[0].name, known[1].name
+    return None
+
+
+def _told_of_misfits(source: Path, paths: Sequence[Path]) -> str:
+    """What to say of pictures of which most lie side by side but for some of another shape; empty
+    text where that is not so."""
+    sizes = _sizes(evenly(paths, _MEASURED))
+    fitting = [path for path, (height, width) in sizes.items() if width == 2 * height]
+    few = 2 * len(fitting) <= len(sizes)
+    if few or len(fitting) == len(sizes) or not look_side_by_side(fitting):
+        return ""
+    path, (height, width) = next(entry for entry in sizes.items() if entry[0] not in fitting)
+    told = (
+        f"{len(fitting)} of {len(sizes)} pictures looked at in {source} look side by side, "
+        f"{path.relative_to(source).as_posix()} is {width} pixels wide and {height} high: "
+    )
+    if width % 2:
+        return f"{told}cut it to an even width, or take it away."
+    return f"{told}take it away, or say --set task.layout=side-by-side if it holds both as well."
+
+
+def _sizes(paths: Sequence[Path]) -> dict[Path, images.Size]:
+    """{path: (height, width)} of those that can be read."""
+    sizes = {}
+    for path in paths:
+        with suppress(InputError):
+            sizes[path] = images.probe(images.read_bytes(path), str(path))
+    return sizes
+
+
 def look_side_by_side(paths: Sequence[Path]) -> bool:
     """Whether pictures surely hold two of a pair each: all are exactly twice as wide as high, and
-    the edges of their halves are more alike than those of halves of different pictures."""
-    try:
-        sizes = [images.probe(images.read_bytes(path), str(path)) for path in evenly(paths, 64)]
-        if any(width != 2 * height for height, width in sizes):
-            return False
-        halves = [np.split(images.read(path), 2, axis=1) for path in evenly(paths, _LOOKED_AT)]
-    except InputError:
+    the edges of their halves are more alike than those of halves of different pictures; unreadable
+    ones do not count."""
+    if any(width != 2 * height for height, width in _sizes(evenly(paths, _MEASURED)).values()):
         return False
+    halves = []
+    for path in evenly(paths, _LOOKED_AT):
+        with suppress(InputError):
+            halves.append(np.split(images.read(path), 2, axis=1))
     if len(halves) < 2:
         return False
     left, right = (np.stack([_edges(pair[side]) for pair in halves]) for side in (0, 1))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from img2img.config import DataOptions
 from img2img.data import images
 from img2img.data.face_groups import united_by_faces
-from img2img.data.formats.folders import digest_of, part_indices
+from img2img.data.formats.folders import digest_of, part_indices, see_all
 from img2img.data.formats.point_formats import Found, built_in_schema
 from img2img.data.formats.point_labels import Face, Labelled, Points
 from img2img.data.groups import group_names
@@ -239,7 +239,7 @@ def _index(faces: Mapping[str, Face], groups: Sequence[str], source: Path) -> li
         first = str(failures[0]).rstrip(".")
         raise DataError(
             f"{len(failures)} of {len(pictures)} pictures in {source} cannot be read, "
-            f"the first: {first}; run `img2img data check` for all of them."
+            f"the first: {first}; {see_all('keypoints', source)}."
         )
     return [
         _record(name, face, group, read)

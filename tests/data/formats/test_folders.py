@@ -117,7 +117,7 @@ def test_unreadable_pictures_are_counted_and_the_first_is_explained(tmp_path: Pa
         picture_splits(OPTIONS, tmp_path)
     assert str(caught.value) == (
         f"2 of 3 pictures in {tmp_path} cannot be read, the first: {tmp_path / 'b.png'} is empty "
-        "(zero bytes); run `img2img data check` for all of them."
+        f"(zero bytes); run `img2img data check sobel --data {tmp_path}` for all of them."
     )
 
 

@@ -183,6 +183,7 @@ def test_pictures_and_masks_without_a_partner_are_counted(folder: Path) -> None:
     add(folder, "", "lonely.png")
     told = refusal(folder)
     assert told.startswith(f"2 of 9 samples in {folder} cannot be used, the first: ")
+    assert told.endswith(f"run `img2img data check segmentation --data {folder}` for all of them.")
     assert f"{folder / 'images/3.png'} has no mask: add one of the same name" in told
     (folder / "images/3.png").unlink()
     assert f"{folder / 'masks/lonely.png'} has no picture" in refusal(folder)

@@ -218,6 +218,16 @@ def test_an_odd_width_side_by_side_is_named(sides: Path) -> None:
     assert "even width" in told
 
 
+def test_one_odd_picture_among_pairs_side_by_side_is_named(sides: Path) -> None:
+    put(sides / "2.png", photo(0, 64, 127))
+    assert "3 of 4 pictures" in refusal(sides)
+    assert "2.png is 127 pixels wide" in refusal(sides)
+    put(sides / "2.png", photo(0, 64, 126))
+    assert "task.layout=side-by-side" in refusal(sides)
+    (sides / "2.png").write_bytes(b"")
+    assert "2.png is empty" in refusal(sides)
+
+
 # ---- what is refused
 
 
@@ -229,6 +239,36 @@ def test_pictures_without_a_partner_are_named(folder: Path) -> None:
     assert f"{folder / 'target' / '5.png'} has no partner" in refusal(folder)
     (folder / "input" / "6.png").unlink()
     assert "2 of 7 samples" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("parent", "layout"), [("", ANY), ("train", ANY), ("", PairLayout(kind="folders"))]
+)
+def test_two_folders_of_other_names_are_proposed(
+    parent: str, layout: PairLayout, tmp_path: Path
+) -> None:
+    for seed in range(3):
+        add(tmp_path / parent, f"{seed}.png", seed, ("x", "the y"))
+    told = refusal(tmp_path, layout)
+    assert "--set task.input='the y' --set task.target=x" in told
+    splits_of(tmp_path, PairLayout(names=("the y", "x")))
+
+
+def test_folders_of_two_names_are_refused_until_one_is_said(folder: Path) -> None:
+    for seed in range(8):
+        add(folder, f"{seed}.png", seed, ("A", "B"))
+    told = refusal(folder)
+    assert "holds input and target, and A and B as well" in told
+    assert "--set task.input=A --set task.target=B" in told
+    assert len(splits_of(folder, PairLayout(names=("A", "B"))).whole) == 8
+
+
+def test_the_command_that_lists_all_can_be_pasted(folder: Path) -> None:
+    (folder / "target" / "3.png").write_bytes(b"")
+    layout = PairLayout(names=("input", "target"))
+    command = f"`img2img data check translate --data {folder}"
+    assert f"{command}`" in refusal(folder)
+    assert f"{command} --set task.input=input --set task.target=target`" in refusal(folder, layout)
 
 
 def test_different_sizes_are_named(folder: Path) -> None:
