@@ -57,13 +57,12 @@ class PairLayout:
     @property
     def settings(self) -> str:
         """The `--set` that state it on a command line, each after a space; the direction apart."""
-        stated = [f"layout={self.kind}"] if self.kind != "auto" else []
-        stated += _named(*self.names) if self.names else []
-        return "".join(f" --set task.{quote(one)}" for one in stated)
+        stated = f" --set task.layout={self.kind}" if self.kind != "auto" else ""
+        return f"{stated} {_named(*self.names)}" if self.names else stated
 
 
-def _named(first: str, second: str) -> list[str]:
-    return [f"input={first}", f"target={second}"]
+def _named(first: str, second: str) -> str:
+    return f"--set task.input={quote(first)} --set task.target={quote(second)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +184,7 @@ def _in_folders(
         (first, second), (third, fourth) = whole
         raise DataError(
             f"{root} holds {first} and {second}, and {third} and {fourth} as well: say which are "
-            f"meant, such as --set task.input={third} --set task.target={fourth}."
+            f"meant, such as {_named(third, fourth)}."
         )
     for names in layout.known_names:
         folders = [root / name for name in names]
@@ -262,9 +261,7 @@ def _beside_each_other(source: Path, layout: PairLayout) -> list[PicturePair]:
     missing = "{} holds no folders {} and {}: ".format(source, *layout.known_names[0])
     others = _other_two(source, layout)
     if others:
-        missing += f"if {' and '.join(others)} belong together, say " + " ".join(
-            f"--set task.{quote(one)}" for one in _named(*others)
-        )
+        missing += f"if {' and '.join(others)} belong together, say {_named(*others)}"
     if layout.kind == "folders":
         name = "make them, or name others with --set task.input=NAME --set task.target=NAME"
         raise DataError(f"{missing}{'' if others else name}.")
@@ -326,10 +323,11 @@ def look_side_by_side(paths: Sequence[Path]) -> bool:
     """Whether pictures surely hold two of a pair each: all are exactly twice as wide as high, and
     the edges of their halves are more alike than those of halves of different pictures; unreadable
     ones do not count."""
-    if any(width != 2 * height for height, width in _sizes(evenly(paths, _MEASURED)).values()):
+    sizes = _sizes(evenly(paths, _MEASURED))
+    if any(width != 2 * height for height, width in sizes.values()):
         return False
     halves = []
-    for path in evenly(paths, _LOOKED_AT):
+    for path in evenly(list(sizes), _LOOKED_AT):  # of those that were measured: others may be odd
         with suppress(InputError):
             halves.append(np.split(images.read(path), 2, axis=1))
     if len(halves) < 2:

@@ -228,6 +228,13 @@ def test_one_odd_picture_among_pairs_side_by_side_is_named(sides: Path) -> None:
     assert "2.png is empty" in refusal(sides)
 
 
+def test_an_odd_picture_between_those_that_are_measured_is_named_later(sides: Path) -> None:
+    for seed in range(4, 100):
+        shutil.copy(sides / f"{seed % 4}.png", sides / f"{seed}.png")
+    put(sides / "13.png", photo(0, 64, 127))
+    assert "13.png is 127 pixels wide" in refusal(sides)
+
+
 # ---- what is refused
 
 
