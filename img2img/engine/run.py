@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from img2img.engine.runtime import Runtime, decide_precision, local_world, use_e
 from img2img.engine.trainer import Trainer
 from img2img.errors import DataError, RunError, UsageError
 from img2img.inference.export import export_onnx
+from img2img.inference.session import answered
 from img2img.inference.torch_session import TorchSession, load_network
 from img2img.inference.weights import KEY, Card, find_weights, read_header
 from img2img.models.network import Network
@@ -257,7 +259,7 @@ def settle(task: Task[Any, Any], run: Path, val: Dataset) -> None:
     def network(options: Any) -> Run:
         seen = replace(card, options=card.options | {"task": _plain(options)}, outputs=[])
         session = TorchSession(load_network(best, seen), torch.device("cpu"), seen, name=run.name)
-        return lambda image: {name: one[0] for name, one in session(image[None]).items()}
+        return partial(answered, session)
 
     settled = task.settle(network, val)
     if settled != task.options:

@@ -9,7 +9,7 @@ import numpy as np
 
 from img2img.data.sample import Image, Sample
 from img2img.data.view import View
-from img2img.inference.session import Session, task_of
+from img2img.inference.session import Session, answered, task_of
 from img2img.inference.tiling import run_blended, run_exact
 from img2img.tasks.base import Arrays, Task
 
@@ -111,7 +111,7 @@ class Predictor:
 
     def _network(self, image: Image) -> Arrays:
         card = self.session.card
-        side = self._side(*image.shape[:2])
+        side = 0 if image.ndim == 4 else self._side(*image.shape[:2])
         if not side:
             return self._whole(image)
         if card.halo_px is not None:
@@ -133,9 +133,7 @@ class Predictor:
         return self.tile if max(height, width) > self.tile else 0
 
     def _whole(self, image: Image) -> Arrays:
-        decoded = self.session(image[None], self.outputs)
-        return {name: array[0] for name, array in decoded.items()}
+        return answered(self.session, image, self.outputs)
 
     def _whole_output(self, image: Image) -> Arrays:
-        decoded = self.session(image[None], self.task.map_outputs[:1])
-        return {name: array[0] for name, array in decoded.items()}
+        return answered(self.session, image, self.task.map_outputs[:1])

@@ -79,6 +79,14 @@ class OnnxSession:
         return dict(zip(names, answers, strict=True))
 
 
+def answered(session: Session, pictures: Image, outputs: tuple[str, ...] = ()) -> "Arrays":
+    """What a session says of one picture (H, W, 3), without a batch axis, or of several
+    (B, H, W, 3)."""
+    if pictures.ndim == 4:
+        return session(pictures, outputs)
+    return {name: array[0] for name, array in session(pictures[None], outputs).items()}
+
+
 def failed(engine: str, images: Image, error: BaseException) -> RunError:
     """The error for pictures that an engine failed on."""
     height, width = images.shape[1:3]

@@ -31,7 +31,8 @@ R = TypeVar("R")  # the task's result, in original pixels
 
 Arrays = dict[str, NDArray[Any]]
 Run = Callable[[Image], Arrays]
-"""One picture (H, W, 3) uint8 through the network: its decoded outputs without a batch axis."""
+"""One picture (H, W, 3) uint8 through the network: its decoded outputs without a batch axis; or
+several of one size (B, H, W, 3), with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Looks for a ship in a frame: from afar, then close, then upright."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -74,36 +75,42 @@ class CornerFinder:
             start: where the ship is expected; only if it is not surely there it is searched for.
         """
         if start is not None:
-            look = self._closer(self._look(image, start, run), image, camera, run)
+            (look,) = self._closer(self._looks(image, [start], run), image, camera, run)
             if self._sureness(look) >= SURE:
                 return look
-        look = self._look(image, first_crop(image), run)
+        (look,) = self._looks(image, [first_crop(image)], run)
         if self.options.looks == 1:
             return look
         place = place_of(self.corners(look.decoded, look.crop).points, image) or look.crop
         looks = self._turned_looks(image, place, run)[:N_FOLLOWED]
         for _ in range(self.options.looks - 2):
-            looks = [self._closer(look, image, camera, run) for look in looks]
+            looks = self._closer(looks, image, camera, run)
         return max(looks, key=self._sureness)
 
-    def _look(self, image: Image, crop: Crop, run: Run) -> Look:
-        return Look(crop, run(crop.apply(image, self.options.image_size)))
+    def _looks(self, image: Image, crops: Sequence[Crop], run: Run) -> list[Look]:
+        decoded = run(np.stack([crop.apply(image, self.options.image_size) for crop in crops]))
+        return [
+            Look(crop, {name: array[index] for name, array in decoded.items()})
+            for index, crop in enumerate(crops)
+        ]
 
     def _turned_looks(self, image: Image, place: Crop, run: Run) -> list[Look]:
         """Looks at a place under several angles, the surest first: the network knows ships best
         whose left wing is to the right."""
         n_angles = self.options.angles
         crops = [replace(place, angle_rad=2 * np.pi * k / n_angles) for k in range(n_angles)]
-        looks = [self._look(image, crop, run) for crop in crops]
-        return sorted(looks, key=self._sureness, reverse=True)
+        return sorted(self._looks(image, crops, run), key=self._sureness, reverse=True)
 
-    def _closer(self, look: Look, image: Image, camera: Camera, run: Run) -> Look:
-        """A look round the corners that another one showed."""
+    def _closer(self, looks: Sequence[Look], image: Image, camera: Camera, run: Run) -> list[Look]:
+        """Looks round the corners that others showed."""
+        return self._looks(image, [self._nearer(look, image, camera) for look in looks], run)
+
+    def _nearer(self, look: Look, image: Image, camera: Camera) -> Crop:
         corners = self.corners(look.decoded, look.crop)
         # Corners that are far off would spoil the crop; a pose knows better where they are.
         pose = rough_pose(corners.points, camera, **corners.weights)
         points = corners.points if pose is None else camera.project(CORNERS, pose)
-        return self._look(image, near_crop(points, image) or look.crop, run)
+        return near_crop(points, image) or look.crop
 
     def _sureness(self, look: Look) -> float:
         peaks = self.coding.peaks(look.decoded)

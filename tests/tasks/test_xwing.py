@@ -35,7 +35,10 @@ def dotted(sample: Sample) -> Sample:
 
 
 def perfect(canvas: Image) -> Arrays:
-    """Where each colour is; a corner that is not seen has no confidence."""
+    """Where each colour is, in one picture or several; a corner unseen has no confidence."""
+    if canvas.ndim == 4:
+        each = [perfect(one) for one in canvas]
+        return {name: np.stack([arrays[name] for arrays in each]) for name in each[0]}
     points, confidence = np.zeros((8, 2), np.float32), np.zeros(8, np.float32)
     for i, colour in enumerate(COLOURS):
         near = np.abs(canvas.astype(np.int64) - colour).max(axis=2) < 24
@@ -290,7 +293,9 @@ def test_settling_states_what_errors_are_like() -> None:
 
     def noisy(canvas: Image) -> Arrays:
         seen = perfect(canvas)
-        return seen | {"points": seen["points"] + rng.normal(0, 2, (8, 2)).astype(np.float32)}
+        return seen | {
+            "points": seen["points"] + rng.normal(0, 2, seen["points"].shape).astype(np.float32)
+        }
 
     adapter = task(decoder="least_squares")
     settled = settled_options(adapter, lambda _: noisy, FewFrames())  # type: ignore[arg-type]
