@@ -60,7 +60,7 @@ def train_job(environ: Mapping[str, str]) -> int:
         where = f"{error.filename} is forbidden to user {os.getuid()}"
         code, problem = 1, f"{where}: build the image with `--root`."
         sys.stderr.write(f"img2img: {problem}\n")
-    except Exception as error:
+    except Exception as error:  # the last stop: what is not in the failure file nobody sees
         code, problem = 1, f"an unexpected {type(error).__name__}: {error}."
         sys.stderr.write(f"img2img: {problem}\n")
     if code in (0, *STOPPED):

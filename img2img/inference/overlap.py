@@ -132,7 +132,7 @@ def write_behind(
     writer.start()
     try:
         yield belt.put
-    except BaseException:
+    except BaseException:  # Ctrl-C too: what was handed over is still written
         belt.end()
         writer.join(_PATIENCE_S)
         raise

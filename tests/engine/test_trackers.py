@@ -1,4 +1,3 @@
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,14 +13,6 @@ from img2img.engine.events import Event, Finished, Listener, Pictured, Started, 
 from img2img.engine.run import resolve
 from img2img.engine.trackers import tracker
 from img2img.errors import UsageError
-
-
-def missing(package: str) -> bool:
-    return importlib.util.find_spec(package) is None
-
-
-needs_tensorboard = pytest.mark.skipif(missing("tensorboard"), reason="needs tensorboard")
-needs_wandb = pytest.mark.skipif(missing("wandb"), reason="needs wandb")
 
 
 def config(kind: str) -> Config:
@@ -62,7 +53,6 @@ def points(found: Any, name: str) -> list[tuple[int, float]]:
     return [(entry.step, pytest.approx(entry.value)) for entry in found.Scalars(name)]
 
 
-@needs_tensorboard
 def test_tensorboard_gets_losses_rates_metrics_and_pictures(tmp_path: Path) -> None:
     tell(tracker(config("tensorboard"), tmp_path), training(tmp_path, first=0, last=4))
     found = written(tmp_path)
@@ -75,7 +65,6 @@ def test_tensorboard_gets_losses_rates_metrics_and_pictures(tmp_path: Path) -> N
     assert (picture.step, picture.width, picture.height) == (4, 6, 4)
 
 
-@needs_tensorboard
 def test_tensorboard_drops_what_a_killed_training_wrote_beyond_its_checkpoint(
     tmp_path: Path,
 ) -> None:
@@ -121,7 +110,6 @@ tell(tracker(config("wandb"), run), training(run, first=0, last=4))
 """
 
 
-@needs_wandb
 @pytest.mark.slow
 def test_wandb_stays_offline_and_inside_the_run_folder(tmp_path: Path) -> None:
     run, home = tmp_path / "run", tmp_path / "home"

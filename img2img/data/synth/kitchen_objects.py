@@ -1,5 +1,6 @@
 """Vessels: dishes, frying pans and egg cartons."""
 
+from collections.abc import Callable
 from math import cos, pi, sin
 
 import numpy as np
@@ -26,6 +27,12 @@ from img2img.data.synth.kitchen_eggs import Seat, flat_outline
 
 PAN = 2
 """The class of frying pans, with their handles."""
+
+Thing = Callable[[Canvas, Rng, Points], None]
+"""Draws one thing at a spot."""
+
+DARK = ((0.05, 0.05, 0.05), (0.12, 0.12, 0.13), (0.2, 0.2, 0.22))
+STEEL = ((0.6, 0.6, 0.6), (0.75, 0.75, 0.73), (0.45, 0.45, 0.47))
 
 
 # --------------------------------------------------------------------------------------- vessels

@@ -8,6 +8,7 @@ from math import pi
 import numpy as np
 
 from img2img.data.synth import kitchen_clutter as clutter
+from img2img.data.synth import kitchen_decoys as decoys
 from img2img.data.synth.kitchen_canvas import (
     Canvas,
     Field,
@@ -123,7 +124,7 @@ class _Scene:
         rng = self.rng
         things: list[_Job | None] = []
         wide = self.canvas.pose.eye[2] > 40
-        for name, kinds in (("clutter", clutter.CLUTTER), ("decoys", clutter.DECOYS)):
+        for name, kinds in (("clutter", clutter.CLUTTER), ("decoys", decoys.DECOYS)):
             n = int(rng.integers(0, 8 if wide else 4)) if name not in self.without else 0
             for pick_one in rng.integers(0, len(kinds), n):
                 thing, radius = kinds[pick_one]
@@ -176,11 +177,11 @@ class _Scene:
         rng, canvas = self.rng, self.canvas
         radius = rng.uniform(7, 10)
         if kind == 0:
-            clutter.hot_plate(canvas, rng, spot, radius)
+            decoys.hot_plate(canvas, rng, spot, radius)
         elif kind == 1:
             hoop(canvas, spot, radius, grey(0.9))
         else:
-            clutter.hot_plate(canvas, rng, spot, radius * 0.45)
+            decoys.hot_plate(canvas, rng, spot, radius * 0.45)
             for turn in np.array([0, pi / 2]) + rng.uniform(0, 0.3):
                 arm = np.array([np.cos(turn), np.sin(turn), 0])
                 line = raised(spot, 2) + np.array([[-1.3], [0], [1.3]]) * arm * radius
